@@ -1,0 +1,84 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every target of ours is built in Swift 6 mode with warnings as errors. The flags are the ones that were measured to
+// build clean with all dependencies (docs/ARCHITECTURE.md, "Build").
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+// `agent-init` and `agent-jail` are wholly static: they start in under a millisecond and need nothing of the image.
+let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
+
+// `agentd` carries the Swift runtime with it, so the image needs only Debian's libcurl, libsqlite3 and libnats.
+let staticRuntime: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"])]
+
+let package = Package(
+    name: "agent-init",
+    products: [
+        .executable(name: "agent-init", targets: ["agent-init"]),
+        .executable(name: "agent-jail", targets: ["agent-jail"]),
+        .executable(name: "agentd", targets: ["agentd"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    ],
+    targets: [
+        // The kernel, in C: what Swift cannot call (variadic syscalls) and what must follow a fork.
+        .target(name: "CLinux"),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CNATS", providers: [.apt(["libnats-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+
+        // Pure values.
+        .target(name: "Contracts", swiftSettings: strict),
+        .target(name: "Events", swiftSettings: strict),
+
+        // The kernel, typed.
+        .target(name: "LinuxSystem", dependencies: ["CLinux"], swiftSettings: strict),
+
+        // The agent: seams, loop, tools. No C library.
+        .target(name: "Agent", dependencies: ["Contracts", "Events", "LinuxSystem"], swiftSettings: strict),
+
+        // Implementations of the agent's seams.
+        .target(name: "SQLite", dependencies: ["CSQLite"], swiftSettings: strict),
+        .target(name: "Providers", dependencies: ["Agent", "Events", "LinuxSystem", "CCurl"], swiftSettings: strict),
+        .target(
+            name: "Stores", dependencies: ["Agent", "Events", "SQLite", "LinuxSystem", "CCrypto"], swiftSettings: strict
+        ),
+        .target(name: "Sinks", dependencies: ["Events", "LinuxSystem", "CNATS"], swiftSettings: strict),
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "Agent", "Contracts", "Events", "SQLite", "LinuxSystem",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
+
+        // The two static programs, as libraries, so that tests can reach them.
+        .target(name: "Supervisor", dependencies: ["Contracts", "LinuxSystem", "CLinux"], swiftSettings: strict),
+        .target(name: "Jail", dependencies: ["Contracts", "LinuxSystem", "CLinux"], swiftSettings: strict),
+
+        .executableTarget(
+            name: "agent-init", dependencies: ["Supervisor"], swiftSettings: strict, linkerSettings: staticExecutable),
+        .executableTarget(
+            name: "agent-jail", dependencies: ["Jail"], swiftSettings: strict, linkerSettings: staticExecutable),
+        .executableTarget(
+            name: "agentd",
+            dependencies: [
+                "Agent", "Contracts", "Events", "Providers", "Stores", "Sinks", "Gateway", "LinuxSystem",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict, linkerSettings: staticRuntime),
+    ]
+)

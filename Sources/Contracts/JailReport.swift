@@ -1,0 +1,81 @@
+/// What the janitor reports of a command, as one line on the report descriptor.
+package struct JailReport: Equatable, Sendable {
+    /// How the command ended.
+    package enum End: Equatable, Sendable {
+        case exited(Int32)
+        case signaled(Int32)
+        /// The time limit was reached and the command was ended.
+        case timedOut
+        /// The control descriptor asked for the end.
+        case cancelled
+        /// The jail could not be built, or the program not executed: nothing of the command ran.
+        case failed(stage: String, errno: Int32, message: String)
+    }
+
+    package var end: End
+    /// Processes of the command's tree that were still there at its end and had to be killed.
+    package var killed: Int
+    /// Milliseconds: wall clock, user and system time of the whole tree.
+    package var wall: Int64
+    package var user: Int64
+    package var system: Int64
+    /// The largest resident set of any process of the tree, in KiB.
+    package var maximumResident: Int64
+
+    package init(
+        end: End, killed: Int = 0, wall: Int64 = 0, user: Int64 = 0, system: Int64 = 0, maximumResident: Int64 = 0
+    ) {
+        self.end = end
+        self.killed = killed
+        self.wall = wall
+        self.user = user
+        self.system = system
+        self.maximumResident = maximumResident
+    }
+
+    /// The line, without its newline.
+    package var line: String {
+        var fields = Fields()
+        switch end {
+        case .exited(let code): fields.append("exited", String(code))
+        case .signaled(let signal): fields.append("signaled", String(signal))
+        case .timedOut: fields.append("timeout")
+        case .cancelled: fields.append("cancelled")
+        case .failed(let stage, let errno, let message):
+            fields.append("failed", stage)
+            fields.append("errno", String(errno))
+            fields.append("message", message)
+        }
+        fields.append("killed", String(killed))
+        fields.append("wall_ms", String(wall))
+        fields.append("user_ms", String(user))
+        fields.append("sys_ms", String(system))
+        fields.append("maxrss_kb", String(maximumResident))
+        return fields.line
+    }
+
+    /// Parses a line; nil if it names no end.
+    package init?(line: some StringProtocol) {
+        let fields = Fields(line: line)
+        if let code = fields["exited"].flatMap({ Int32($0) }) {
+            end = .exited(code)
+        } else if let signal = fields["signaled"].flatMap({ Int32($0) }) {
+            end = .signaled(signal)
+        } else if fields.has("timeout") {
+            end = .timedOut
+        } else if fields.has("cancelled") {
+            end = .cancelled
+        } else if let stage = fields["failed"] {
+            let code = fields["errno"].flatMap { Int32($0) } ?? 0
+            end = .failed(stage: stage, errno: code, message: fields["message"] ?? "")
+        } else {
+            return nil
+        }
+        func number(_ key: String) -> Int64 { fields[key].flatMap { Int64($0) } ?? 0 }
+        killed = Int(number("killed"))
+        wall = number("wall_ms")
+        user = number("user_ms")
+        system = number("sys_ms")
+        maximumResident = number("maxrss_kb")
+    }
+}

@@ -1,0 +1,63 @@
+/// What a command may do: the set of rules the jail applies.
+package enum JailProfile: String, Sendable, CaseIterable {
+    /// The project tree is read-only.
+    case strategic
+    /// The project tree is read-write.
+    case tactical
+}
+
+/// One command to run in the jail, as `agent-jail`'s command line.
+package struct JailRequest: Equatable, Sendable {
+    package var profile: JailProfile
+    /// The project tree, absolute. The command's cwd is inside it.
+    package var project: String
+    /// The command's home and temporary folder, absolute, read-write.
+    package var home: String
+    package var temporary: String
+    /// The working directory, absolute, inside `project`; `project` itself if nil.
+    package var workingDirectory: String?
+    /// The one TCP port the command may connect to (a local proxy's); none if nil.
+    package var proxyPort: UInt16?
+    /// From start to SIGTERM, in milliseconds, at least 1.
+    package var timeout: Int64
+    /// From SIGTERM to SIGKILL, in milliseconds, at least 0.
+    package var grace: Int64
+    /// Descriptor numbers in agent-jail, both optional.
+    package var reportDescriptor: Int32?
+    package var controlDescriptor: Int32?
+    /// The whole environment of the command, as `NAME=value`.
+    package var environment: [String]
+    /// The program and its arguments; the program is searched in the environment's PATH.
+    package var command: [String]
+
+    package init(
+        profile: JailProfile, project: String, home: String, temporary: String, workingDirectory: String? = nil,
+        proxyPort: UInt16? = nil, timeout: Int64, grace: Int64, reportDescriptor: Int32? = nil,
+        controlDescriptor: Int32? = nil, environment: [String] = [], command: [String]
+    ) {
+        self.profile = profile
+        self.project = project
+        self.home = home
+        self.temporary = temporary
+        self.workingDirectory = workingDirectory
+        self.proxyPort = proxyPort
+        self.timeout = timeout
+        self.grace = grace
+        self.reportDescriptor = reportDescriptor
+        self.controlDescriptor = controlDescriptor
+        self.environment = environment
+        self.command = command
+    }
+
+    /// The command line, without the program's own name.
+    package var arguments: [String] {
+        var result = ["--profile", profile.rawValue, "--project", project, "--home", home, "--tmp", temporary]
+        if let workingDirectory { result += ["--cwd", workingDirectory] }
+        if let proxyPort { result += ["--proxy-port", String(proxyPort)] }
+        result += ["--timeout-ms", String(timeout), "--grace-ms", String(grace)]
+        if let reportDescriptor { result += ["--report-fd", String(reportDescriptor)] }
+        if let controlDescriptor { result += ["--control-fd", String(controlDescriptor)] }
+        for entry in environment { result += ["--env", entry] }
+        return result + ["--"] + command
+    }
+}

@@ -1,0 +1,76 @@
+/// A command line of `agent-jail` that cannot be understood.
+package struct JailUsageError: Error, Equatable, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+}
+
+extension JailRequest {
+    /// Parses a command line, without the program's own name: the inverse of `arguments`.
+    ///
+    /// - Throws: `JailUsageError` that names the option and what is accepted. Every option but `--env` at most once.
+    package init(arguments: [String]) throws(JailUsageError) {
+        var options: [String: String] = [:]
+        var environment: [String] = []
+        var rest = arguments[...]
+        while let option = rest.popFirst(), option != "--" {
+            guard Self.options.contains(option) else { throw JailUsageError("unknown option \(option)") }
+            guard let value = rest.popFirst() else { throw JailUsageError("\(option) needs a value") }
+            if option == "--env" {
+                guard let mark = value.firstIndex(of: "="), mark != value.startIndex else {
+                    throw JailUsageError("--env \(value): NAME=value is wanted")
+                }
+                environment.append(value)
+            } else if options.updateValue(value, forKey: option) != nil {
+                throw JailUsageError("\(option) is given twice")
+            }
+        }
+        guard !rest.isEmpty else { throw JailUsageError("no command: … -- PROGRAM [ARGUMENT …]") }
+        let profileName = try Self.needed("--profile", options)
+        guard let profile = JailProfile(rawValue: profileName) else {
+            let known = JailProfile.allCases.map(\.rawValue).joined(separator: ", ")
+            throw JailUsageError("--profile \(profileName): one of \(known) is wanted")
+        }
+        let timeout: Int64 = try Self.number("--timeout-ms", try Self.needed("--timeout-ms", options), 1...Int64.max)
+        let grace: Int64 = try Self.number("--grace-ms", try Self.needed("--grace-ms", options), 0...Int64.max)
+        self.init(
+            profile: profile,
+            project: try Self.absolute("--project", try Self.needed("--project", options)),
+            home: try Self.absolute("--home", try Self.needed("--home", options)),
+            temporary: try Self.absolute("--tmp", try Self.needed("--tmp", options)),
+            timeout: timeout, grace: grace, environment: environment, command: Array(rest))
+        if let value = options["--cwd"] { workingDirectory = try Self.absolute("--cwd", value) }
+        if let value = options["--proxy-port"] { proxyPort = try Self.number("--proxy-port", value, 1...UInt16.max) }
+        if let value = options["--report-fd"] {
+            reportDescriptor = try Self.number("--report-fd", value, 3...Int32.max)
+        }
+        if let value = options["--control-fd"] {
+            controlDescriptor = try Self.number("--control-fd", value, 3...Int32.max)
+        }
+    }
+
+    private static let options: Set<String> = [
+        "--profile", "--project", "--home", "--tmp", "--cwd", "--proxy-port", "--timeout-ms", "--grace-ms",
+        "--report-fd", "--control-fd", "--env",
+    ]
+
+    private static func needed(_ option: String, _ options: [String: String]) throws(JailUsageError) -> String {
+        guard let value = options[option] else { throw JailUsageError("\(option) is missing") }
+        return value
+    }
+
+    private static func absolute(_ option: String, _ value: String) throws(JailUsageError) -> String {
+        guard value.hasPrefix("/") else { throw JailUsageError("\(option) \(value): an absolute path is wanted") }
+        return value
+    }
+
+    private static func number<Number: FixedWidthInteger>(
+        _ option: String, _ value: String, _ range: ClosedRange<Number>
+    ) throws(JailUsageError) -> Number {
+        guard let number = Number(value), range.contains(number) else {
+            throw JailUsageError(
+                "\(option) \(value): a number from \(range.lowerBound) to \(range.upperBound) is wanted")
+        }
+        return number
+    }
+}

@@ -1,0 +1,74 @@
+/// What the loop and the gateway tell PID 1 over their status pipe, a line each.
+package enum StatusLine: Equatable, Sendable {
+    /// The process makes progress. Sent at least every 5 seconds, from the thread that does the work.
+    case beat
+    /// Where the job is. PID 1 writes it ahead to the termination log.
+    case progress(Progress)
+    /// The process is about to exit with this code, for this reason.
+    case end(outcome: String, exit: Int32, reason: String, progress: Progress)
+
+    /// The place of a job in its run.
+    package struct Progress: Equatable, Sendable {
+        package var phase: String
+        /// Answers of the model so far.
+        package var step: Int
+        /// The last event committed.
+        package var seq: Int64
+
+        package init(phase: String, step: Int, seq: Int64) {
+            self.phase = phase
+            self.step = step
+            self.seq = seq
+        }
+    }
+
+    /// A reason is cut to this many characters, so that a line stays below PIPE_BUF and is written as a whole.
+    package static let reasonLimit = 600
+
+    /// The line, without its newline.
+    package var line: String {
+        var fields = Fields()
+        switch self {
+        case .beat: fields.append("beat")
+        case .progress(let progress): progress.write(to: &fields)
+        case .end(let outcome, let exit, let reason, let progress):
+            fields.append("end")
+            fields.append("outcome", outcome)
+            fields.append("exit", String(exit))
+            fields.append("reason", String(reason.prefix(Self.reasonLimit)))
+            progress.write(to: &fields)
+        }
+        return fields.line
+    }
+
+    /// Parses a line; nil if it is none of the three.
+    package init?(line: some StringProtocol) {
+        let fields = Fields(line: line)
+        if fields.has("beat") {
+            self = .beat
+            return
+        }
+        guard let progress = Progress(fields) else { return nil }
+        if fields.has("end") {
+            guard let outcome = fields["outcome"], let exit = fields["exit"].flatMap({ Int32($0) }) else { return nil }
+            self = .end(outcome: outcome, exit: exit, reason: fields["reason"] ?? "", progress: progress)
+        } else {
+            self = .progress(progress)
+        }
+    }
+}
+
+extension StatusLine.Progress {
+    fileprivate init?(_ fields: Fields) {
+        guard let phase = fields["phase"], let step = fields["step"].flatMap({ Int($0) }),
+            let seq = fields["seq"].flatMap({ Int64($0) })
+        else { return nil }
+        self.init(phase: phase, step: step, seq: seq)
+    }
+
+    fileprivate func write(to fields: inout Fields) {
+        fields.append("phase", phase)
+        fields.append("step", String(step))
+        fields.append("seq", String(seq))
+    }
+}

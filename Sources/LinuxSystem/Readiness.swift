@@ -1,0 +1,18 @@
+import Glibc
+
+/// Waits until one of the descriptors can be read (or its other end has gone), or the deadline has passed.
+///
+/// - Returns: the positions of those that are ready; empty at the deadline. EINTR is not an end: the wait goes on.
+package func waitReadable(_ descriptors: [Int32], until deadline: Deadline) throws(SystemError) -> [Int] {
+    // poll(2) passes over negative descriptors: a closed source keeps its position.
+    var set = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+    while true {
+        let count = poll(&set, nfds_t(set.count), deadline.pollTimeout)
+        if count < 0 {
+            if errno == EINTR { continue }
+            throw SystemError.last("poll")
+        }
+        if count == 0, !deadline.hasPassed { continue }
+        return set.indices.filter { set[$0].revents != 0 }
+    }
+}

@@ -1,0 +1,56 @@
+import Glibc
+
+/// What one read gave.
+package enum ReadOutcome: Equatable {
+    case bytes(Int)
+    case end
+    /// Nothing there now (a non-blocking descriptor).
+    case wouldBlock
+}
+
+/// One read(2) into `buffer`, repeated on EINTR.
+package func readSome(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError)
+    -> ReadOutcome
+{
+    while true {
+        let count = read(descriptor, buffer.baseAddress, buffer.count)
+        if count > 0 { return .bytes(count) }
+        if count == 0 { return .end }
+        if errno == EAGAIN { return .wouldBlock }
+        // A pseudo-terminal whose other side has closed says EIO, not end of file (tty_ioctl(4)).
+        if errno == EIO { return .end }
+        if errno != EINTR { throw SystemError.last("read") }
+    }
+}
+
+/// Writes all bytes, waiting as long as the descriptor makes it wait.
+///
+/// - Throws: `SystemError`; EPIPE if the reader has gone (the caller must have SIGPIPE ignored).
+package func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+    var rest = bytes
+    while let start = rest.baseAddress, !rest.isEmpty {
+        let count = write(descriptor, start, rest.count)
+        if count >= 0 {
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        } else if errno == EAGAIN {
+            var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            _ = poll(&waiting, 1, -1)
+        } else if errno != EINTR {
+            throw SystemError.last("write")
+        }
+    }
+}
+
+/// Writes all of `text` in UTF-8.
+package func writeAll(_ descriptor: Int32, _ text: String) throws(SystemError) {
+    var copy = text
+    var failure: SystemError?
+    copy.withUTF8 { bytes in
+        do throws(SystemError) {
+            try writeAll(descriptor, UnsafeRawBufferPointer(bytes))
+        } catch {
+            failure = error
+        }
+    }
+    if let failure { throw failure }
+}
