@@ -1,0 +1,38 @@
+/// A record as it lies in the spool: redacted, numbered, in its wire form.
+package struct Delivery: Equatable, Sendable {
+    /// Its number in the job, from 1, without a gap.
+    package let seq: Int64
+    /// The log record as one line of JSON.
+    package let record: String
+    /// The CloudEvent that belongs to it as one line of JSON, if there is one.
+    package let event: String?
+
+    package init(seq: Int64, record: String, event: String? = nil) {
+        self.seq = seq
+        self.record = record
+        self.event = event
+    }
+}
+
+/// A sink could not take what it was given. What it had is given again.
+package struct SinkError: Error, Equatable, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+}
+
+/// The seam to whatever takes the log: stdout, a file, NATS.
+///
+/// Contract, which `EventSinkConformance` tries on every implementation:
+/// - `deliver` is called from one thread at a time, with consecutive deliveries in order of `seq`.
+/// - It returns the highest `seq` that the sink has durably taken (its own meaning of durable, stated in its doc
+///   comment); all before it are taken too. It never skips.
+/// - It may take part of a batch, or nothing; the rest is given again, also after a crash. A sink therefore makes
+///   repeated deliveries harmless by their `seq`, as far as its medium can.
+/// - It returns or throws within 5 seconds whatever the other side does, and keeps no more than the batch in memory.
+package protocol EventSink {
+    /// A short name for the log and the spool's cursor: unique, stable over restarts.
+    var name: String { get }
+    /// - Throws: `SinkError` if nothing could be taken; the caller waits and tries again.
+    mutating func deliver(_ batch: [Delivery]) throws(SinkError) -> Int64
+}
