@@ -1,0 +1,161 @@
+package import Events
+
+/// One entry of the journal: what has happened, never what shall be.
+///
+/// The journal is the job: `JobState` is the fold of its events and of nothing else, and the gateway's log is a
+/// projection of them. An event is committed before the world is acted on (`callStarted`, `llmIntent`) or as soon as
+/// the world has answered. The form of each body is part of the checkpoint format (docs/CHECKPOINT_FORMAT.md).
+package enum Event: Equatable, Sendable {
+    /// A process took the job over: everything before belongs to an older epoch.
+    case acquired(Acquired)
+    case taskReceived(TaskReceived)
+    case commandReceived(CommandReceived)
+    case llmIntent(LLMIntent)
+    case llmDone(LLMDone)
+    case llmFailed(LLMFailed)
+    case callStarted(CallStarted)
+    case callFinished(CallFinished)
+    case phaseChanged(PhaseChanged)
+    /// The loop itself says something to the model.
+    case noted(Noted)
+    case verified(Verified)
+    case statusChanged(StatusChanged)
+
+    package struct Acquired: Codable, Equatable, Sendable {
+        package var version: String
+        package var host: String
+        /// Whether there was a journal before.
+        package var resumed: Bool
+    }
+
+    package struct TaskReceived: Codable, Equatable, Sendable {
+        package var text: String
+        /// `AGENT_TASK`, `AGENT_TASK_FILE` or the id of a command.
+        package var source: String
+    }
+
+    /// A command from outside, recorded before it is acted on.
+    package struct CommandReceived: Codable, Equatable, Sendable {
+        package enum Kind: String, Codable, Sendable, CaseIterable {
+            case task, message, pause, resume, cancel
+        }
+        /// The sender's id; a second command of the same id is dropped.
+        package var id: String
+        package var kind: Kind
+        package var text: String
+    }
+
+    /// A request is about to be sent.
+    package struct LLMIntent: Codable, Equatable, Sendable {
+        /// The number of the answer it asks for, from 1, and the number of the try, from 1.
+        package var turn: Int
+        package var attempt: Int
+        /// Tokens held against the budget until the answer settles them.
+        package var hold: Int
+    }
+
+    package struct LLMDone: Codable, Equatable, Sendable {
+        package var turn: Int
+        package var attempt: Int
+        package var content: [Block]
+        /// The tool calls in `content`, in order, all as intents.
+        package var calls: [Call]
+        package var stop: StopReason
+        package var usage: TokenUsage?
+        /// US dollars; nil if the price is unknown.
+        package var cost: Double?
+        package var model: String?
+        package var requestID: String?
+        /// Milliseconds from request to whole answer.
+        package var duration: Int64
+    }
+
+    package struct LLMFailed: Codable, Equatable, Sendable {
+        package var turn: Int
+        package var attempt: Int
+        package var kind: LLMError.Kind
+        package var message: String
+        /// When the next try is due (milliseconds since 1970); nil if there is none.
+        package var retryAt: Int64?
+    }
+
+    /// A tool call of an answer.
+    package struct Call: Codable, Equatable, Sendable {
+        /// Ours, `<turn>.<position>`: unique in the job. The provider's ids repeat over turns.
+        package var id: String
+        package var providerID: String
+        package var tool: String
+        package var input: JSON
+        package var isIdempotent: Bool
+    }
+
+    /// The call is about to be run.
+    package struct CallStarted: Codable, Equatable, Sendable {
+        package var call: String
+        package var attempt: Int
+    }
+
+    package struct CallFinished: Codable, Equatable, Sendable {
+        package enum Outcome: String, Codable, Sendable {
+            /// It ran and did what it should, or ran and says what failed.
+            case done, failed
+            /// It was running when the process died or was stopped.
+            case interrupted
+            /// It was not run: unknown, not offered in this phase, or its input is wrong.
+            case refused
+        }
+        package var call: String
+        package var outcome: Outcome
+        /// What the model is told.
+        package var content: String
+        package var effects: [Effect]
+        /// Facts for the log: exit code, counts, the spool's path.
+        package var facts: [String: JSON]
+        /// Milliseconds.
+        package var duration: Int64
+    }
+
+    package struct PhaseChanged: Codable, Equatable, Sendable {
+        package var from: Phase
+        package var to: Phase
+        /// The number of the new phase, from 1.
+        package var number: Int
+        package var reason: String
+        /// What the model is told about it.
+        package var brief: String
+    }
+
+    package struct Noted: Codable, Equatable, Sendable {
+        package enum Kind: String, Codable, Sendable {
+            /// The model did not call a tool, or its answer was cut.
+            case reminder
+            /// No progress for a while.
+            case stall
+        }
+        package var kind: Kind
+        package var text: String
+    }
+
+    package struct Verified: Codable, Equatable, Sendable {
+        package var passed: Bool
+        /// Each thing that was checked, in words, with its result.
+        package var report: [String]
+    }
+
+    package struct StatusChanged: Codable, Equatable, Sendable {
+        package var status: Status
+    }
+}
+
+/// What a tool call changes in the job's own state, in the transaction of its result.
+package enum Effect: Codable, Equatable, Sendable {
+    case planWritten(String)
+    case todosStaged([Todo])
+    case todoUpdated(id: String, status: Todo.Status, evidence: String?)
+    case tacticalRequested
+    case phaseEnded(reason: String)
+    case questionAsked(String)
+    case completionClaimed(summary: String, deliverables: [String])
+    /// A file of the project tree was written.
+    case artifactChanged(path: String)
+}

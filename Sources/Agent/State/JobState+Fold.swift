@@ -1,0 +1,200 @@
+extension JobState {
+    /// The state after a whole journal.
+    package init(folding events: [StoredEvent]) {
+        self.init()
+        for event in events { apply(event) }
+    }
+
+    /// The state after one more event. Total: every event that could be stored can be applied.
+    package mutating func apply(_ stored: StoredEvent) {
+        if stored.epoch == epoch, time > 0 { spent.wall += max(0, stored.time - time) }
+        seq = stored.seq
+        time = stored.time
+        switch stored.event {
+        case .acquired: acquire(stored.epoch)
+        case .taskReceived(let body):
+            task = body.text
+            status = .running
+        case .commandReceived(let body): receive(body)
+        case .llmIntent(let body):
+            loseOpenIntent()
+            openIntent = body
+        case .llmDone(let body): answer(body)
+        case .llmFailed(let body): fail(body, at: stored.time)
+        case .callStarted(let body):
+            update(body.call) { call in
+                call.state = .started
+                call.attempt = body.attempt
+                call.startedBy = stored.epoch
+            }
+            callCounts.run += 1
+        case .callFinished(let body): finish(body)
+        case .phaseChanged(let body): change(body)
+        case .noted(let body): note(body)
+        case .verified(let body): verify(body)
+        case .statusChanged(let body): status = body.status
+        }
+        flush()
+    }
+
+    private mutating func acquire(_ newEpoch: Int64) {
+        epoch = newEpoch
+        // Every result that is in the journal serves this process without being run again.
+        callCounts.reused = callCounts.run - callCounts.interrupted - calls.filter { $0.state == .started }.count
+    }
+
+    private mutating func receive(_ command: Event.CommandReceived) {
+        seenCommands.insert(command.id)
+        switch command.kind {
+        case .task:
+            if task == nil {
+                task = command.text
+                status = .running
+            } else {
+                notes.append("A further task from the user:\n\(command.text)")
+                takeInput()
+            }
+        case .message:
+            notes.append("A message from the user:\n\(command.text)")
+            takeInput()
+        case .pause:
+            if status == .running { status = .paused }
+        case .resume:
+            if status == .paused { status = .running }
+        case .cancel:
+            if !isFinished { status = .finished(.cancelled, reason: command.text.isEmpty ? "cancelled" : command.text) }
+        }
+    }
+
+    private mutating func takeInput() {
+        hasNewInput = true
+        if case .needsInput = status { status = .running }
+    }
+
+    /// A request whose answer never came counts as its hold: the provider may have charged for it.
+    private mutating func loseOpenIntent() {
+        guard let intent = openIntent else { return }
+        spent.lostTokens += intent.hold
+        openIntent = nil
+    }
+
+    private mutating func answer(_ body: Event.LLMDone) {
+        openIntent = nil
+        failures = 0
+        failingSince = nil
+        spent.steps += 1
+        stepsInPhase += 1
+        if let usage = body.usage {
+            spent.inputTokens += usage.input
+            spent.outputTokens += usage.output
+        }
+        if let cost = body.cost { spent.cost += cost } else { spent.hasUnknownCost = true }
+        // Neither API takes an empty message back.
+        if !body.content.isEmpty { messages.append(Message(role: .assistant, content: body.content)) }
+        calls = body.calls.map { OpenCall(call: $0) }
+        answersWithoutCall = calls.isEmpty && body.stop != .pauseTurn ? answersWithoutCall + 1 : 0
+        if case .backoff = status { status = .running }
+    }
+
+    private mutating func fail(_ body: Event.LLMFailed, at time: Int64) {
+        switch body.kind {
+        // It was not answered, and nothing of it was charged, as far as anyone can know.
+        case .authentication, .quota, .overflow, .invalidRequest, .rateLimited, .overloaded: openIntent = nil
+        case .network, .timeout, .server, .truncated, .protocolError, .interrupted: loseOpenIntent()
+        }
+        guard body.kind != .interrupted else { return }
+        failures += 1
+        if failingSince == nil { failingSince = time }
+        if let retryAt = body.retryAt { status = .backoff(until: retryAt, reason: body.message) }
+    }
+
+    private mutating func finish(_ body: Event.CallFinished) {
+        update(body.call) { call in
+            call.state = .finished
+            call.result = body.content
+            call.isError = body.outcome != .done
+        }
+        switch body.outcome {
+        case .interrupted: callCounts.interrupted += 1
+        case .refused: callCounts.refused += 1
+        case .done, .failed: break
+        }
+        callsWithoutProgress += 1
+        for effect in body.effects { take(effect) }
+    }
+
+    private mutating func take(_ effect: Effect) {
+        switch effect {
+        case .planWritten(let text): plan = text
+        case .todosStaged(let new): todos += new
+        case .todoUpdated(let id, let status, let evidence):
+            guard let index = todos.firstIndex(where: { $0.id == id }) else { return }
+            if todos[index].status != status { progress() }
+            if status == .inProgress, todos[index].status != .inProgress { todos[index].attempts += 1 }
+            todos[index].status = status
+            if let evidence { todos[index].evidence = evidence }
+        case .tacticalRequested: wantsTactical = true
+        case .phaseEnded(let reason): endedPhase = reason
+        case .questionAsked(let question): status = .needsInput(reason: question)
+        case .completionClaimed(let summary, let deliverables):
+            claim = Claim(summary: summary, deliverables: deliverables)
+        case .artifactChanged: progress()
+        }
+    }
+
+    private mutating func progress() {
+        callsWithoutProgress = 0
+        wasToldOfStall = false
+    }
+
+    private mutating func change(_ body: Event.PhaseChanged) {
+        phase = body.to
+        phaseNumber = body.number
+        stepsInPhase = 0
+        progress()
+        answersWithoutCall = 0
+        wantsTactical = false
+        endedPhase = nil
+        hasNewInput = false
+        if body.to != .verify { claim = nil }
+        if !body.brief.isEmpty { notes.append(body.brief) }
+    }
+
+    private mutating func note(_ body: Event.Noted) {
+        notes.append(body.text)
+        if body.kind == .stall { wasToldOfStall = true }
+    }
+
+    private mutating func verify(_ body: Event.Verified) {
+        if body.passed, let claim { status = .finished(.completed, reason: claim.summary) }
+    }
+
+    private mutating func update(_ id: String, _ change: (inout OpenCall) -> Void) {
+        guard let index = calls.firstIndex(where: { $0.call.id == id }) else { return }
+        change(&calls[index])
+    }
+
+    /// Moves results and notes into the conversation as soon as the pairing allows: all results of an answer first,
+    /// in one user message, then what else there is to say.
+    private mutating func flush() {
+        if !calls.isEmpty {
+            guard calls.allSatisfy({ $0.state == .finished }) else { return }
+            let results = calls.map { call in
+                Block.toolResult(id: call.call.providerID, content: call.result ?? "", isError: call.isError)
+            }
+            messages.append(Message(role: .user, content: results))
+            calls = []
+        }
+        // Notes wait until a request is due: an intent in flight was sent without them.
+        guard !notes.isEmpty, openIntent == nil else { return }
+        let texts = notes.map { Block.text($0) }
+        notes = []
+        if messages.last?.role == .user {
+            messages[messages.count - 1].content += texts
+        } else {
+            messages.append(Message(role: .user, content: texts))
+        }
+    }
+
+    package var isFinished: Bool { if case .finished = status { true } else { false } }
+}

@@ -1,0 +1,99 @@
+package import Events
+
+/// What has been spent, over all epochs.
+package struct Spent: Codable, Equatable, Sendable {
+    /// Answers of the model.
+    package var steps = 0
+    package var inputTokens = 0
+    package var outputTokens = 0
+    /// Tokens of requests whose answer was lost: counted at their hold, since the provider may have charged them.
+    package var lostTokens = 0
+    /// US dollars of the answers whose price is known.
+    package var cost: Double = 0
+    /// Whether an answer had no known price: `cost` is then a lower bound.
+    package var hasUnknownCost = false
+    /// Milliseconds in which a process was at work on the job; time between processes does not count.
+    package var wall: Int64 = 0
+
+    package var tokens: Int { inputTokens + outputTokens + lostTokens }
+}
+
+/// A tool call of the last answer, on its way from intent to result.
+package struct OpenCall: Codable, Equatable, Sendable {
+    package enum State: String, Codable, Sendable {
+        case intent, started, finished
+    }
+    package var call: Event.Call
+    package var state: State = .intent
+    package var attempt = 0
+    /// The epoch that started it.
+    package var startedBy: Int64 = 0
+    package var result: String?
+    package var isError = false
+}
+
+/// The job as it stands: the fold of its journal, and nothing besides.
+///
+/// A pure value. Two processes that fold the same journal have the same state, whatever they were doing before.
+package struct JobState: Equatable, Sendable {
+    package var seq: Int64 = 0
+    package var epoch: Int64 = 0
+    package var time: Int64 = 0
+
+    package var task: String?
+    package var status: Status = .waitingForTask
+    package var phase: Phase = .strategic
+    /// From 1.
+    package var phaseNumber = 1
+    package var plan = ""
+    package var todos: [Todo] = []
+
+    /// The conversation so far. The last message is a user's whenever a request is due, except after a pause.
+    package var messages: [Message] = []
+    /// The calls of the last answer; empty once all their results are in `messages`.
+    package var calls: [OpenCall] = []
+    /// What the model is to be told as soon as no call is open.
+    package var notes: [String] = []
+    /// A request that was sent and has no answer yet.
+    package var openIntent: Event.LLMIntent?
+    /// Tries of the current turn that failed in a row, and when the first of them failed.
+    package var failures = 0
+    package var failingSince: Int64?
+
+    package var spent = Spent()
+    package var stepsInPhase = 0
+    /// Calls since a todo or an artifact last changed, in this phase, and whether the model was told of the stall.
+    package var callsWithoutProgress = 0
+    package var wasToldOfStall = false
+    /// Answers in a row without a tool call.
+    package var answersWithoutCall = 0
+
+    /// What the last answer's calls asked the loop for.
+    package var wantsTactical = false
+    package var endedPhase: String?
+    package var claim: Claim?
+    package var hasNewInput = false
+
+    package var seenCommands: Set<String> = []
+    package var callCounts = CallCounts()
+
+    package init() {}
+
+    /// What `job_complete` claimed.
+    package struct Claim: Codable, Equatable, Sendable {
+        package var summary: String
+        package var deliverables: [String]
+    }
+
+    /// How the calls of the job ended.
+    package struct CallCounts: Codable, Equatable, Sendable {
+        /// Times that a call was run.
+        package var run = 0
+        /// Results that a later process took from the journal instead of running the call again.
+        package var reused = 0
+        /// Calls that were running when a process ended.
+        package var interrupted = 0
+        /// Calls that were refused.
+        package var refused = 0
+    }
+}
