@@ -39,8 +39,9 @@ extension JobState {
 
     private mutating func acquire(_ newEpoch: Int64) {
         epoch = newEpoch
-        // Every result that is in the journal serves this process without being run again.
-        callCounts.reused = callCounts.run - callCounts.interrupted - calls.filter { $0.state == .started }.count
+        // The process that sent it is gone, and the answer with it.
+        loseOpenIntent()
+        callCounts.reused = callCounts.ended
     }
 
     private mutating func receive(_ command: Event.CommandReceived) {
@@ -117,7 +118,7 @@ extension JobState {
         switch body.outcome {
         case .interrupted: callCounts.interrupted += 1
         case .refused: callCounts.refused += 1
-        case .done, .failed: break
+        case .done, .failed: callCounts.ended += 1
         }
         callsWithoutProgress += 1
         for effect in body.effects { take(effect) }

@@ -1,5 +1,3 @@
-package import Events
-
 /// What has been spent, over all epochs.
 package struct Spent: Codable, Equatable, Sendable {
     /// Answers of the model.
@@ -87,9 +85,11 @@ package struct JobState: Equatable, Sendable {
 
     /// How the calls of the job ended.
     package struct CallCounts: Codable, Equatable, Sendable {
-        /// Times that a call was run.
+        /// Times that a call was started.
         package var run = 0
-        /// Results that a later process took from the journal instead of running the call again.
+        /// Calls that ran to their end.
+        package var ended = 0
+        /// Of those, the ones that the present process took from the journal instead of running them again.
         package var reused = 0
         /// Calls that were running when a process ended.
         package var interrupted = 0
