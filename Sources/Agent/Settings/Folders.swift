@@ -1,0 +1,116 @@
+import Contracts
+import Glibc
+import LinuxSystem
+
+/// Where a job's files are. All paths absolute and canonical.
+package struct Folders: Equatable, Sendable {
+    package var workspace: String
+    /// The agent's working tree: every command's cwd is inside it.
+    package var project: String
+    /// The checkpoint, the spool and commands' output: never visible to a command.
+    package var checkpoints: String
+    package var secrets: String
+    /// A command's home and temporary folder.
+    package var home: String
+    package var temporary: String
+    private var logFile: String?
+    private let job: JobID
+
+    package var database: String { "\(checkpoints)/job_\(job).db" }
+    package var spool: String { "\(checkpoints)/spool_\(job).db" }
+    /// A file a command, with the whole of its output.
+    package var outputs: String { "\(checkpoints)/output_\(job)" }
+
+    /// Settles the paths and refuses those that a command could reach.
+    init(_ source: SettingsSource, job: JobID) throws(StartError) {
+        self.job = job
+        func path(_ name: String, _ standard: String) throws(StartError) -> String {
+            let value = source[name] ?? standard
+            guard value.hasPrefix("/") else {
+                throw .setting(name, "is \"\(value)\"", accepted: "an absolute path")
+            }
+            return canonicalPath(value)
+        }
+        workspace = try path("WORKSPACE_PATH", "/workspace")
+        project = try path("AGENT_PROJECT_DIR", workspace + "/project")
+        checkpoints = try path("AGENT_CHECKPOINT_DIR", workspace + "/checkpoints")
+        secrets = try path("AGENT_SECRETS_DIR", "/var/secrets")
+        home = try path("AGENT_HOME", workspace + "/home")
+        logFile = source["AGENT_LOG_FILE"].map(canonicalPath)
+        temporary = try path("AGENT_TMP", "/tmp")
+        // A workspace under /tmp is usual outside a pod. Granting /tmp would then grant the checkpoints.
+        if source["AGENT_TMP"] == nil, hidden.contains(where: { isPath($0.path, inside: temporary) }) {
+            temporary = workspace + "/tmp"
+        }
+        try refuseExposure()
+    }
+
+    /// What no command may see, with the setting that places it.
+    private var hidden: [(setting: String, path: String)] {
+        var result = [("AGENT_CHECKPOINT_DIR", checkpoints), ("AGENT_SECRETS_DIR", secrets)]
+        if let logFile { result.append(("AGENT_LOG_FILE", logFile)) }
+        return result
+    }
+
+    /// Landlock cannot deny a folder inside an allowed one, so nothing hidden may lie in what a command is granted.
+    private func refuseExposure() throws(StartError) {
+        var granted = [
+            ("AGENT_PROJECT_DIR", project), ("AGENT_HOME", home), ("AGENT_TMP", temporary),
+            ("the shared memory", JailGrants.sharedMemory),
+        ]
+        granted += JailGrants.systemFolders.map { ("the image's folder", canonicalPath($0)) }
+        for (setting, path) in hidden {
+            for (grant, folder) in granted where isPath(path, inside: folder) {
+                throw StartError(
+                    .configuration,
+                    "\(setting) \(path) lies inside \(grant) \(folder), which commands can reach; "
+                        + "put it outside, for example beside the project tree")
+            }
+        }
+        // The other way round a hidden folder would swallow what commands need, and a command could fill it.
+        for (grant, folder) in granted.prefix(3) {
+            for (setting, path) in hidden where isPath(folder, inside: path) {
+                throw StartError(
+                    .configuration, "\(grant) \(folder) lies inside \(setting) \(path); put them side by side")
+            }
+        }
+    }
+
+    /// Makes the folders that are missing and checks that the checkpoint can live where it is.
+    package func prepare() throws(StartError) {
+        for (setting, path, mode) in [
+            ("WORKSPACE_PATH", workspace, 0o755), ("AGENT_CHECKPOINT_DIR", checkpoints, 0o700),
+            ("AGENT_CHECKPOINT_DIR", outputs, 0o700), ("AGENT_PROJECT_DIR", project, 0o755),
+            ("AGENT_HOME", home, 0o700), ("AGENT_TMP", temporary, 0o700),
+        ] as [(String, String, UInt32)] {
+            do throws(SystemError) {
+                try makeFolder(path, mode: mode)
+            } catch {
+                throw StartError(
+                    .configuration,
+                    "\(setting): the folder \(path) cannot be made (\(error)); mount a writable volume there or make "
+                        + "it writable for UID \(getuid())")
+            }
+            guard access(path, W_OK | X_OK) == 0 else {
+                throw StartError(
+                    .configuration,
+                    "\(setting): the folder \(path) is not writable for UID \(getuid()) (\(SystemError.last("access"))); "
+                        + "change its owner, or set fsGroup in the pod")
+            }
+        }
+        // Whatever made the folder, only we may read what is in it.
+        _ = chmod(checkpoints, 0o700)
+        let kind: FileSystemKind
+        do throws(SystemError) {
+            kind = try FileSystemKind(of: checkpoints)
+        } catch {
+            throw StartError(.configuration, "AGENT_CHECKPOINT_DIR \(checkpoints): \(error)")
+        }
+        if case .network(let name) = kind {
+            throw StartError(
+                .configuration,
+                "AGENT_CHECKPOINT_DIR \(checkpoints) is on a network file system (\(name)), where SQLite's WAL does "
+                    + "not work; use a block volume (ReadWriteOncePod)")
+        }
+    }
+}

@@ -1,0 +1,146 @@
+package import Contracts
+import LinuxSystem
+
+/// All settings of a job, typed and checked. See the README's table.
+package struct Settings: Sendable {
+    package var job: JobID
+    package var folders: Folders
+    package var task: TaskSource?
+    package var model: ModelSettings
+    package var limits: Limits
+    package var proxy: Proxy
+    /// The most that one command may take, in milliseconds.
+    package var commandTimeout: Int64
+    /// A shell command that VERIFY runs in the jail: it must exit with 0.
+    package var acceptance: String?
+    /// How long a process waits for a human, in milliseconds, before it exits with `tryAgain`.
+    package var inputWait: Int64
+    package var delivery: DeliverySettings
+
+    /// Where the task is to come from.
+    package enum TaskSource: Equatable, Sendable {
+        case text(String)
+        case file(String)
+    }
+
+    /// The proxy of the environment, for the LLM and for commands.
+    package struct Proxy: Equatable, Sendable {
+        package var http: String?
+        package var https: String?
+        package var exceptions: String?
+    }
+
+    /// Where the log goes and how the gateway listens.
+    package struct DeliverySettings: Equatable, Sendable {
+        package enum Format: String, Sendable, CaseIterable {
+            case json, text, auto
+        }
+        package var natsURL: String?
+        package var createStreams: Bool
+        /// `host:port`; nil if off.
+        package var listen: String?
+        package var format: Format
+        package var logFile: String?
+        /// Bytes.
+        package var spoolLimit: Int64
+    }
+
+    /// Reads and checks everything but what the file system must tell (`Folders.prepare`).
+    ///
+    /// - Throws: `StartError` with the setting's name, what is wrong with it and what is accepted.
+    package init(environment: [String: String]) throws(StartError) {
+        let source = try SettingsSource(environment: environment)
+        guard let id = source["JOB_ID"] else {
+            throw StartError(.configuration, "JOB_ID is not set; accepted: \(JobID.form)")
+        }
+        guard let job = JobID(id) else { throw .setting("JOB_ID", "is \"\(id)\"", accepted: JobID.form) }
+        self.job = job
+        folders = try Folders(source, job: job)
+        task = try Self.task(source)
+        model = try ModelSettings(source)
+        limits = try Limits(source)
+        proxy = Proxy(http: source["HTTP_PROXY"], https: source["HTTPS_PROXY"], exceptions: source["NO_PROXY"])
+        commandTimeout = try source.seconds("AGENT_COMMAND_TIMEOUT_SECONDS", 1...86400, default: 600)
+        acceptance = source["AGENT_ACCEPTANCE"]
+        inputWait = try source.seconds("AGENT_INPUT_WAIT_SECONDS", 0...604_800, default: 3600)
+        delivery = try DeliverySettings(source)
+        if task == nil, delivery.natsURL == nil {
+            throw StartError(
+                .configuration,
+                "there is no task: set AGENT_TASK or AGENT_TASK_FILE, or NATS_URL to receive a task command")
+        }
+        // Only PID 1 uses these two; a wrong value must be found at the start all the same.
+        _ = try source.seconds("AGENT_GRACE_SECONDS", 1...3600, default: 60)
+        _ = try source.seconds("AGENT_WATCHDOG_SECONDS", 10...3600, default: 120)
+    }
+
+    private static func task(_ source: SettingsSource) throws(StartError) -> TaskSource? {
+        switch (source["AGENT_TASK"], source["AGENT_TASK_FILE"]) {
+        case (.some, .some):
+            throw StartError(.configuration, "AGENT_TASK and AGENT_TASK_FILE are both set; accepted: one of them")
+        case (let text?, nil): return .text(text)
+        case (nil, let path?): return .file(path)
+        case (nil, nil): return nil
+        }
+    }
+}
+
+extension Settings.DeliverySettings {
+    init(_ source: SettingsSource) throws(StartError) {
+        natsURL = source["NATS_URL"]
+        createStreams = try source.flag("AGENT_NATS_CREATE_STREAMS", default: false)
+        let address = source["AGENT_LISTEN"] ?? "0.0.0.0:8080"
+        if address == "off" {
+            listen = nil
+        } else {
+            guard let mark = address.lastIndex(of: ":"), mark != address.startIndex,
+                UInt16(address[address.index(after: mark)...]) != nil
+            else {
+                throw .setting("AGENT_LISTEN", "is \"\(address)\"", accepted: "host:port, or off")
+            }
+            listen = address
+        }
+        let word = source["AGENT_LOG_FORMAT"] ?? "auto"
+        guard let format = Format(rawValue: word) else {
+            throw .setting("AGENT_LOG_FORMAT", "is \"\(word)\"", accepted: "json, text, auto")
+        }
+        self.format = format
+        logFile = source["AGENT_LOG_FILE"]
+        spoolLimit = Int64(try source.number("AGENT_SPOOL_MAX_BYTES", 1 << 20...1 << 40) ?? 1 << 28)
+    }
+}
+
+extension SettingsSource {
+    /// A whole number in `range`, nil if it is not set.
+    func number(_ name: String, _ range: ClosedRange<Int>) throws(StartError) -> Int? {
+        guard let text = self[name] else { return nil }
+        guard let value = Int(text), range.contains(value) else {
+            throw .setting(
+                name, "is \"\(text)\"", accepted: "a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
+    /// A whole number of seconds, in milliseconds.
+    func seconds(_ name: String, _ range: ClosedRange<Int>, default standard: Int) throws(StartError) -> Int64 {
+        Int64(try number(name, range) ?? standard) * 1000
+    }
+
+    /// A decimal number of at least 0, nil if it is not set.
+    func decimal(_ name: String) throws(StartError) -> Double? {
+        guard let text = self[name] else { return nil }
+        guard let value = Double(text), value >= 0, value.isFinite else {
+            throw .setting(name, "is \"\(text)\"", accepted: "a number of at least 0")
+        }
+        return value
+    }
+
+    func flag(_ name: String, default standard: Bool) throws(StartError) -> Bool {
+        switch self[name] {
+        case nil: standard
+        case "true", "1": true
+        case "false", "0": false
+        case let text?: throw .setting(name, "is \"\(text)\"", accepted: "true, false")
+        }
+    }
+}
