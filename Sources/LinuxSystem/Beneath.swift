@@ -1,6 +1,9 @@
 import CLinux
 import Glibc
 
+/// O_PATH, which the headers define only with _GNU_SOURCE (asm-generic/fcntl.h; the same on x86-64 and arm64).
+package let openPathOnly: Int32 = 0o10_000_000
+
 /// Opens `path` under an open folder, never outside it and through no symbolic link.
 ///
 /// openat2(2) with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_MAGICLINKS decides in the kernel, in one walk:
@@ -10,7 +13,7 @@ import Glibc
 package func openBeneath(
     _ folder: Int32, _ path: String, _ flags: Int32, mode: UInt32 = 0, subject: String
 ) throws(SystemError) -> Descriptor {
-    let all = flags | O_CLOEXEC | O_NOCTTY | (flags & O_PATH == 0 ? O_NONBLOCK : 0)
+    let all = flags | O_CLOEXEC | O_NOCTTY | (flags & openPathOnly == 0 ? O_NONBLOCK : 0)
     let result = clinux_open_beneath(folder, path, all, mode, 1)
     guard result >= 0 else { throw SystemError("open", code: -result, subject: subject) }
     return Descriptor(adopting: result)

@@ -41,16 +41,24 @@ package func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) thro
     }
 }
 
-/// Writes all of `text` in UTF-8.
-package func writeAll(_ descriptor: Int32, _ text: String) throws(SystemError) {
-    var copy = text
-    var failure: SystemError?
-    copy.withUTF8 { bytes in
+/// Writes all of `bytes`, as above.
+///
+/// - Throws: `SystemError`, as above.
+package func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) throws(SystemError) {
+    let failure = bytes.withUnsafeBytes { buffer -> SystemError? in
         do throws(SystemError) {
-            try writeAll(descriptor, UnsafeRawBufferPointer(bytes))
+            try writeAll(descriptor, buffer)
+            return nil
         } catch {
-            failure = error
+            return error
         }
     }
     if let failure { throw failure }
+}
+
+/// Writes all of `text` in UTF-8, as above.
+///
+/// - Throws: `SystemError`, as above.
+package func writeAll(_ descriptor: Int32, _ text: String) throws(SystemError) {
+    try writeAll(descriptor, Array(text.utf8))
 }

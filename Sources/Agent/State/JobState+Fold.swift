@@ -93,6 +93,7 @@ extension JobState {
         // Neither API takes an empty message back.
         if !body.content.isEmpty { messages.append(Message(role: .assistant, content: body.content)) }
         calls = body.calls.map { OpenCall(call: $0) }
+        lastStop = body.stop
         answersWithoutCall = calls.isEmpty && body.stop != .pauseTurn ? answersWithoutCall + 1 : 0
         if case .backoff = status { status = .running }
     }

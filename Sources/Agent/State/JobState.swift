@@ -63,6 +63,8 @@ package struct JobState: Equatable, Sendable {
     /// Calls since a todo or an artifact last changed, in this phase, and whether the model was told of the stall.
     package var callsWithoutProgress = 0
     package var wasToldOfStall = false
+    /// Why the last answer ended.
+    package var lastStop: StopReason?
     /// Answers in a row without a tool call.
     package var answersWithoutCall = 0
 

@@ -14,7 +14,7 @@ package final class ProjectTree {
     package init(path: String) throws(SystemError) {
         self.path = path
         root = Descriptor(
-            adopting: try retrying("open", subject: path) { open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) })
+            adopting: try retrying("open", subject: path) { open(path, openPathOnly | O_DIRECTORY | O_CLOEXEC) })
     }
 
     /// The path within the tree: relative ones as they are, absolute ones if they name the tree.
@@ -29,7 +29,7 @@ package final class ProjectTree {
 
     /// Whether the path is a regular file or a folder of the tree.
     package func exists(_ name: String) -> Bool {
-        guard let file = try? beneath(name, O_PATH) else { return false }
+        guard let file = try? beneath(name, openPathOnly) else { return false }
         var status = stat()
         guard fstat(file.number, &status) == 0 else { return false }
         return status.st_mode & S_IFMT == S_IFREG || status.st_mode & S_IFMT == S_IFDIR
@@ -69,7 +69,7 @@ package final class ProjectTree {
                 openat(folder.number, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
             })
         do throws(SystemError) {
-            try content.withUnsafeBytes { (bytes) throws(SystemError) in try writeAll(file.number, bytes) }
+            try writeAll(file.number, content)
             try retrying("fchmod", subject: name) { fchmod(file.number, mode) }
             try retrying("fsync", subject: name) { fsync(file.number) }
             try retrying("rename", subject: name) { renameat(folder.number, temporary, folder.number, last) }

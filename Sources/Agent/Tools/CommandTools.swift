@@ -1,0 +1,139 @@
+import Contracts
+import Events
+
+/// Runs a shell command in the jail.
+struct ExecuteTool: Tool {
+    let commands: JailedCommands
+    /// The most that a call may ask for, in milliseconds.
+    let longest: Int64
+    let specification = ToolSpecification(
+        name: "execute",
+        description: """
+            Run a command with bash in the project tree. It may write only to the project tree (read-only in the \
+            strategic phase), the home, /dev/shm and the folder $TMPDIR; there is no network unless a proxy is set. \
+            Everything it started is ended when it ends. Long output is shortened in the middle.
+            """,
+        inputSchema: schema(
+            [
+                "command": property("string", "The command line for bash -c."),
+                "timeout_seconds": property("integer", "The time limit; 120 if not given."),
+            ], required: ["command"]))
+    let phases: Set<Phase> = [.strategic, .tactical]
+    // What a shell command did before it was cut off, nobody knows: it is never run again by itself.
+    let isIdempotent = false
+
+    func run(_ call: ToolCall) throws(ToolFailure) -> ToolResult {
+        let command = try call.input.text("command")
+        guard command.utf8.count <= 100_000, !command.utf8.contains(0) else {
+            throw .refused(ToolRefusal("The command is longer than 100,000 bytes or has a NUL byte; write a script."))
+        }
+        let most = Int(longest / 1000)
+        let seconds = try call.input.number("timeout_seconds", 1...most, default: min(120, most))
+        let result = try commands.run(
+            ["bash", "-c", command], call: call, profile: call.state.phase == .strategic ? .strategic : .tactical,
+            timeout: Int64(seconds) * 1000)
+        return result.toolResult(timeoutSeconds: seconds)
+    }
+}
+
+/// Searches the project tree, with grep in the jail.
+struct SearchTool: Tool {
+    let commands: JailedCommands
+    let specification = ToolSpecification(
+        name: "search",
+        description: "Search the text files of the project tree for an extended regular expression, with grep.",
+        inputSchema: schema(
+            [
+                "pattern": property("string", "The extended regular expression."),
+                "path": property("string", "A file or folder, relative to the project tree; all of it if not given."),
+            ], required: ["pattern"]))
+    let phases: Set<Phase> = [.strategic, .tactical]
+    let isIdempotent = true
+
+    func run(_ call: ToolCall) throws(ToolFailure) -> ToolResult {
+        let pattern = try call.input.text("pattern")
+        let path = try call.input.optionalText("path") ?? "."
+        let result = try commands.run(
+            ["grep", "-rnIE", "--exclude-dir=.git", "-e", pattern, "--", path], call: call, profile: .strategic,
+            timeout: 60000)
+        // 1 is grep's word for no match.
+        if result.report.end == .exited(1), result.outputBytes == 0 { return ToolResult("No match.") }
+        return result.toolResult(timeoutSeconds: 60)
+    }
+}
+
+/// Lists files of the project tree, with find in the jail.
+struct ListFilesTool: Tool {
+    let commands: JailedCommands
+    let specification = ToolSpecification(
+        name: "list_files",
+        description: "List the files below a folder of the project tree with their sizes, without .git.",
+        inputSchema: schema(
+            ["path": property("string", "The folder, relative to the project tree; all of it if not given.")],
+            required: []))
+    let phases: Set<Phase> = [.strategic, .tactical]
+    let isIdempotent = true
+
+    func run(_ call: ToolCall) throws(ToolFailure) -> ToolResult {
+        let path = try call.input.optionalText("path") ?? "."
+        guard !path.hasPrefix("-") else { throw .refused(ToolRefusal("A path does not begin with \"-\"; use ./-…")) }
+        let result = try commands.run(
+            ["find", path, "-name", ".git", "-prune", "-o", "-type", "f", "-printf", "%P\\t%s bytes\\n"], call: call,
+            profile: .strategic, timeout: 60000)
+        if result.report.end == .exited(0), result.outputBytes == 0 { return ToolResult("There are no files.") }
+        return result.toolResult(timeoutSeconds: 60)
+    }
+}
+
+extension JailedCommands {
+    fileprivate func run(
+        _ command: [String], call: ToolCall, profile: JailProfile, timeout: Int64
+    ) throws(ToolFailure) -> CommandResult {
+        let result: CommandResult
+        do throws(JailUnavailable) {
+            result = try run(command, id: call.id, profile: profile, timeout: timeout, attention: call.attention)
+        } catch {
+            throw .noJail(error)
+        }
+        // Whatever part of the jail could not be built: nothing may go on without it.
+        if case .failed(let stage, _, let message) = result.report.end, stage != "exec" {
+            throw .noJail(JailUnavailable("\(stage): \(message)"))
+        }
+        return result
+    }
+}
+
+extension CommandResult {
+    /// The result as the model and the log see it.
+    fileprivate func toolResult(timeoutSeconds: Int) -> ToolResult {
+        var facts: [String: JSON] = [
+            "output_bytes": .int(Int64(outputBytes)), "output_lines": .int(Int64(outputLines)),
+            "killed": .int(Int64(report.killed)), "user_ms": .int(report.user), "system_ms": .int(report.system),
+            "max_rss_kb": .int(report.maximumResident),
+        ]
+        var outcome = Event.CallFinished.Outcome.done
+        let headline: String
+        switch report.end {
+        case .exited(let code):
+            facts["exit_code"] = .int(Int64(code))
+            if code != 0 { outcome = .failed }
+            headline = "exit code \(code)"
+        case .signaled(let signal):
+            facts["signal"] = .int(Int64(signal))
+            outcome = .failed
+            headline = "ended by signal \(signal)"
+        case .timedOut:
+            outcome = .failed
+            headline = "ended after its time limit of \(timeoutSeconds) s; give timeout_seconds if it needs longer"
+        case .cancelled:
+            outcome = .interrupted
+            headline = "interrupted: the process was told to stop while the command ran"
+        case .failed(_, _, let message):
+            outcome = .failed
+            headline = "not run: \(message)"
+        }
+        var text = headline + "\n"
+        if report.killed > 0 { text += "\(report.killed) background processes were killed at its end\n" }
+        return ToolResult(text + output, outcome: outcome, facts: facts)
+    }
+}

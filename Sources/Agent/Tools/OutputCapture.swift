@@ -1,0 +1,76 @@
+import Glibc
+import LinuxSystem
+
+/// The output of one command, of any size in bounded memory: the head and the tail for the model, exact counts, and
+/// the whole in a spool file up to its cap.
+///
+/// Memory: `headLimit` + `tailLimit` bytes. The spool is written without fsync: it is evidence, not state. Used from
+/// one thread.
+struct OutputCapture: ~Copyable {
+    /// What the model is shown of a long output.
+    static let headLimit = 12 << 10
+    static let tailLimit = 20 << 10
+    /// The most that a spool file holds; what comes after is counted only.
+    static let spoolLimit = 64 << 20
+
+    private(set) var bytes = 0
+    private(set) var lines = 0
+    private(set) var spooled = 0
+    /// Why the spool ended before its cap, if it did: a full disk.
+    private(set) var spoolFailure: SystemError?
+    private var head: [UInt8] = []
+    private var tail: [UInt8] = []
+    private let spool: Descriptor
+
+    /// Begins a new spool file, in the place of an older one of the same call.
+    init(spoolPath: String) throws(SystemError) {
+        spool = Descriptor(
+            adopting: try retrying("open", subject: spoolPath) {
+                open(spoolPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+            })
+    }
+
+    mutating func take(_ chunk: UnsafeRawBufferPointer) {
+        bytes += chunk.count
+        for byte in chunk where byte == UInt8(ascii: "\n") { lines += 1 }
+        let toHead = min(chunk.count, Self.headLimit - head.count)
+        if toHead > 0 { head += chunk[..<toHead] }
+        // The ring is trimmed only when it is twice its size, so that each byte is moved once at most.
+        tail += chunk[toHead...]
+        if tail.count > 2 * Self.tailLimit { tail.removeFirst(tail.count - Self.tailLimit) }
+        let toSpool = min(chunk.count, Self.spoolLimit - spooled)
+        guard toSpool > 0, spoolFailure == nil else { return }
+        do throws(SystemError) {
+            try writeAll(spool.number, UnsafeRawBufferPointer(rebasing: chunk[..<toSpool]))
+            spooled += toSpool
+        } catch {
+            spoolFailure = error
+        }
+    }
+
+    /// The output as the model sees it: whole if it is short, else head and tail with what is left out between them.
+    var text: String { Self.shorten(head: head, tail: tail, bytes: bytes, lines: lines) }
+
+    /// The same of a spool file that an earlier process left.
+    static func text(ofSpool path: String) -> String? {
+        guard let bytes = try? readFile(path, limit: spoolLimit) else { return nil }
+        let head = Array(bytes.prefix(headLimit))
+        let lines = bytes.count { $0 == UInt8(ascii: "\n") }
+        return shorten(head: head, tail: Array(bytes.dropFirst(headLimit)), bytes: bytes.count, lines: lines)
+    }
+
+    private static func shorten(head: [UInt8], tail: [UInt8], bytes: Int, lines: Int) -> String {
+        let shown = tail.suffix(tailLimit)
+        let left = bytes - head.count - shown.count
+        guard left > 0 else { return String(decoding: head + shown, as: UTF8.self) }
+        // Cut at line ends where there are some, so that no half line misleads.
+        var start = head[...]
+        if let end = start.lastIndex(of: UInt8(ascii: "\n")) { start = start[...end] }
+        var end = shown
+        if let first = end.firstIndex(of: UInt8(ascii: "\n")) { end = end[(first + 1)...] }
+        let omitted = bytes - start.count - end.count
+        return String(decoding: start, as: UTF8.self)
+            + "[… \(omitted) bytes left out of \(bytes) bytes in \(lines) lines; run a narrower command to see them …]\n"
+            + String(decoding: end, as: UTF8.self)
+    }
+}
