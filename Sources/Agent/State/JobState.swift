@@ -26,6 +26,8 @@ package struct OpenCall: Codable, Equatable, Sendable {
     package var attempt = 0
     /// The epoch that started it.
     package var startedBy: Int64 = 0
+    /// When, in milliseconds since 1970.
+    package var startedAt: Int64 = 0
     package var result: String?
     package var isError = false
 }
