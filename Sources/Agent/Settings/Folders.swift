@@ -21,6 +21,14 @@ package struct Folders: Equatable, Sendable {
     /// A file a command, with the whole of its output.
     package var outputs: String { "\(checkpoints)/output_\(job)" }
 
+    /// The folders of the job that `JOB_ID` names, for a look from outside: no task is needed.
+    ///
+    /// - Throws: `StartError(.configuration)`.
+    package init(environment: [String: String]) throws(StartError) {
+        let source = try SettingsSource(environment: environment)
+        try self.init(source, job: try Settings.job(source))
+    }
+
     /// Settles the paths and refuses those that a command could reach.
     init(_ source: SettingsSource, job: JobID) throws(StartError) {
         self.job = job

@@ -137,7 +137,7 @@ extension JobState {
         case .todosStaged(let new): todos += new
         case .todoUpdated(let id, let status, let evidence):
             guard let index = todos.firstIndex(where: { $0.id == id }) else { return }
-            if todos[index].status != status { progress() }
+            if todos[index].status != status { noteProgress() }
             if status == .inProgress, todos[index].status != .inProgress { todos[index].attempts += 1 }
             todos[index].status = status
             if let evidence { todos[index].evidence = evidence }
@@ -146,11 +146,11 @@ extension JobState {
         case .questionAsked(let question): status = .needsInput(reason: question)
         case .completionClaimed(let summary, let deliverables):
             claim = Claim(summary: summary, deliverables: deliverables)
-        case .artifactChanged: progress()
+        case .artifactChanged: noteProgress()
         }
     }
 
-    private mutating func progress() {
+    private mutating func noteProgress() {
         callsWithoutProgress = 0
         wasToldOfStall = false
     }
@@ -159,7 +159,7 @@ extension JobState {
         phase = body.to
         phaseNumber = body.number
         stepsInPhase = 0
-        progress()
+        noteProgress()
         answersWithoutCall = 0
         wantsTactical = false
         endedPhase = nil

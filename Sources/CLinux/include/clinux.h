@@ -27,6 +27,11 @@ int clinux_pidfd_send_signal(int pidfd, int signal);
 int clinux_argument_count(void);
 const char *clinux_argument(int index);
 
+// Blocks the signals in the calling thread and returns a non-blocking, close-on-exec signalfd(2) of them.
+int clinux_signal_descriptor(const int *signals, int count);
+// The next pending signal of a signalfd; 0 if there is none.
+int clinux_next_signal(int descriptor);
+
 // Starts `path` by posix_spawn(3) with an empty signal mask and default dispositions, in a new session if asked.
 // Descriptor ours[i] becomes childs[i]; every other one above 2 is closed. Returns the pid.
 int clinux_spawn(const char *path, char *const arguments[], char *const environment[], const int *ours,
