@@ -75,7 +75,7 @@ def ensure_base():
 
 
 def build(programs):
-    """Builds images/Dockerfile with the three programs of a folder and returns the image's id."""
+    """Builds images/Dockerfile with the three programs of a folder and returns the image's name, one of this run."""
     with store(), tempfile.TemporaryDirectory(prefix="agent-init-image-") as context:
         ensure_base()
         for program in ("agent-init", "agent-jail", "agentd"):
@@ -85,9 +85,9 @@ def build(programs):
         options += ["--file", ROOT / "images/Dockerfile"]
         # Tagged, so that the layer with Debian's packages is kept for the next run.
         podman("build", *options, "--target", "runtime", "--tag", "localhost/agent-init-runtime", context, timeout=900)
-        id_file = f"{context}/image-id"
-        podman("build", *options, "--no-cache=false", "--iidfile", id_file, context)
-        return pathlib.Path(id_file).read_text().strip()
+        image = f"localhost/agent-init-test:{os.getpid()}"
+        podman("build", *options, "--tag", image, context)
+        return image
 
 
 def limit(name, kind):
@@ -98,7 +98,9 @@ def limit(name, kind):
 
 
 def remove_image(image):
-    podman("rmi", "--force", image)
+    podman("rmi", image)
+    # What earlier builds left behind; the age spares a test run that is building at this moment.
+    podman("image", "prune", "--force", "--filter", "until=1h")
 
 
 class Pod:
@@ -108,15 +110,17 @@ class Pod:
         self.folder = pathlib.Path(folder)
         self.image = image
         self.containers = []
-        self.workspace = self.folder / "workspace"
+        self.workspace, self.local, self.tmp = (self.folder / name for name in ("workspace", "local", "tmp"))
         self.termination_log = self.folder / "termination-log"
         self.profile = self.folder / "seccomp.json"
+        self.folder.mkdir(mode=0o755)
         self.profile.write_text(json.dumps(seccomp.runtime_default()))
-        self.workspace.mkdir()
-        self.workspace.chmod(0o777)
+        # Folders of the host, as emptyDirs are: they outlive a restart of the container, which a tmpfs does not.
+        for volume in (self.workspace, self.local, self.tmp):
+            volume.mkdir()
+            volume.chmod(0o777)
         self.termination_log.write_text("")
         self.termination_log.chmod(0o666)
-        self.folder.chmod(0o755)
 
     def put_secrets(self, secrets):
         """Lays files as the kubelet does: mode 0440, in a dated folder behind the link `..data`."""
@@ -138,9 +142,8 @@ class Pod:
             "--read-only", "--read-only-tmpfs=false", "--network=host",
             "--pids-limit=1024", "--memory=2g",
             limit("nofile", resource.RLIMIT_NOFILE), limit("nproc", resource.RLIMIT_NPROC),
-            "--tmpfs=/tmp:rw,exec,nosuid,nodev,mode=1777,size=256m",
-            "--tmpfs=/home/agent/.local:rw,exec,nosuid,nodev,notmpcopyup,mode=0777,size=256m",
             f"--volume={self.workspace}:/workspace", f"--volume={self.termination_log}:/dev/termination-log",
+            f"--volume={self.local}:/home/agent/.local", f"--volume={self.tmp}:/tmp",
         ]  # fmt: skip
         if (self.folder / "secrets").exists():
             command.append(f"--volume={self.folder / 'secrets'}:/var/secrets:ro")
@@ -155,7 +158,7 @@ class Pod:
         for container in self.containers:
             podman("rm", "--force", "--time=0", container.id)
         # What the container wrote belongs to UID 1000.
-        run(*AS_ROOT, "rm", "--recursive", "--force", "--one-file-system", self.workspace, self.folder / "secrets")
+        run(*AS_ROOT, "rm", "--recursive", "--force", "--one-file-system", self.folder)
 
 
 class Container:
