@@ -12,7 +12,7 @@ START_SECONDS = 20
 
 
 class ModelServerProcess:
-    """Runs the model server with `script` (a dict, or the path of a file) in `folder`; ends it with the `with` block."""
+    """Runs the model server with `script` (a dict, or a file's path) in `folder`; ends it with the `with` block."""
 
     def __init__(self, script, folder):
         self.folder = pathlib.Path(folder)
