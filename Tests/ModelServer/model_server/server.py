@@ -232,6 +232,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("transfer-encoding", "chunked")
         self.send_header(wire.REQUEST_ID_HEADER, "req_model_server")
         self.end_headers()
+        delay = turn.get("chunk_delay_ms", self.server.script.get("chunk_delay_ms", 0)) / 1000
         for index, event in enumerate(events):
             if index == fault.get("cut_after_events"):
                 break
@@ -242,7 +243,7 @@ class Handler(BaseHTTPRequestHandler):
                     self.send_pieces(wire.error_event(fault["error_event"]))
                     break
             if index:
-                time.sleep(turn.get("chunk_delay_ms", 0) / 1000)
+                time.sleep(delay)
             self.send_pieces(event)
         if "cut_after_events" in fault and not fault.get("clean"):
             self.close_connection = True
