@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+import secrets
 import socket
 import time
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ class Message:
 
 
 class NATS:
-    """One connection, one thread. Every wait ends after `timeout` seconds with NATSError."""
+    """One connection, one thread. Every wait ends after `timeout` seconds with NATSError; after one that ended in the
+    middle of a message, the connection is of no more use."""
 
     def __init__(self, url, timeout=5.0, user=None, password=None, token=None):
         address = urlsplit(url)
@@ -110,7 +112,7 @@ class NATS:
 
     def request(self, subject, data=b""):
         """The answer to one request."""
-        inbox = f"_INBOX.{time.monotonic_ns()}.{next(self.numbers)}"
+        inbox = f"_INBOX.{secrets.token_hex(11)}"
         number = self.subscribe(inbox)
         try:
             self.publish(subject, data, reply=inbox)
