@@ -80,5 +80,25 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict, linkerSettings: staticRuntime),
+
+        // Tests. A conformance suite is a library: every implementation of a seam runs it.
+        .target(
+            name: "AgentFixtures", dependencies: ["Agent", "Contracts", "Events", "LinuxSystem"],
+            path: "Tests/AgentFixtures", swiftSettings: strict),
+        .target(
+            name: "CheckpointStoreConformance", dependencies: ["Agent", "Events", "AgentFixtures"],
+            path: "Tests/CheckpointStoreConformance", swiftSettings: strict),
+        .testTarget(
+            name: "AgentTests",
+            dependencies: [
+                "Agent", "Contracts", "Events", "LinuxSystem", "AgentFixtures", "CheckpointStoreConformance",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "StoresTests",
+            dependencies: [
+                "Agent", "Events", "Stores", "SQLite", "LinuxSystem", "AgentFixtures", "CheckpointStoreConformance",
+            ],
+            swiftSettings: strict),
     ]
 )
