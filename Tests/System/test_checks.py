@@ -35,7 +35,7 @@ def test_the_project_itself_is_in_order():
         ("Agent/Broken.swift", "import Foundation\n", "imports Foundation: use FoundationEssentials"),
         ("agentd/Broken.swift", "import FoundationInternationalization\n", "imports FoundationInternationalization"),
         ("Supervisor/Broken.swift", "import FoundationEssentials\n", "Supervisor must not import FoundationEssentials"),
-        ("agentd/Status.swift", "import Stores\n", "only agentd's Wiring.swift and Commands/ name concrete types"),
+        ("agentd/Status.swift", "import Stores\n", "only agentd's Wiring.swift and its …Command.swift files name"),
         ("Jail/Broken.swift", "func wait() async {}\n", "Jail runs without Swift concurrency"),
         ("Contracts/Broken.swift", "let later = Task { 1 }\n", "Contracts runs without Swift concurrency"),
         ("Agent/Broken.swift", "final class A: @unchecked Sendable {}\n", "give the reason for the unsafe mark"),
@@ -58,7 +58,7 @@ def test_a_broken_source_is_named(copy, file, text, complaint):
     ("file", "text"),
     [
         ("agentd/Wiring.swift", "import Stores\n"),
-        ("agentd/Commands/Export.swift", "import Stores\n"),
+        ("agentd/ExportCommand.swift", "import Stores\n"),
         ("Jail/Sound.swift", '/// Nothing async; a Task { } is named in prose only.\nlet text = "await Task { }"\n'),
         ("Agent/Sound.swift", "// Why: it is immutable after init.\nfinal class A: @unchecked Sendable {}\n"),
         ("Agent/Sound.swift", "nonisolated(unsafe) let a = 1  // a C constant\n"),
