@@ -72,7 +72,7 @@ let package = Package(
         .executableTarget(
             name: "agent-init", dependencies: ["Supervisor"], swiftSettings: strict, linkerSettings: staticExecutable),
         .executableTarget(
-            name: "agent-jail", dependencies: ["Jail"], swiftSettings: strict, linkerSettings: staticExecutable),
+            name: "agent-jail", dependencies: ["Jail", "CLinux"], swiftSettings: strict, linkerSettings: staticExecutable),
         .executableTarget(
             name: "agentd",
             dependencies: [
@@ -80,5 +80,14 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict, linkerSettings: staticRuntime),
+
+        // Tests. A conformance suite is a library, so that whoever adds an implementation runs the same one.
+        .testTarget(name: "ContractsTests", dependencies: ["Contracts"], swiftSettings: strict),
+        .target(
+            name: "JailConformance", dependencies: ["Contracts", "Jail", "LinuxSystem", "CLinux"], path: "Tests/JailConformance",
+            swiftSettings: strict),
+        .testTarget(
+            name: "JailTests", dependencies: ["Contracts", "Jail", "JailConformance", "LinuxSystem", "CLinux"],
+            swiftSettings: strict),
     ]
 )

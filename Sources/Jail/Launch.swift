@@ -112,7 +112,7 @@ package struct Launch: ~Copyable {
         let program = request.command.first ?? ""
         let reason = SystemError(program, code: code)
         switch code {
-        case ENOENT where program.contains("/"), ENOTDIR where program.contains("/"):
+        case ENOENT where isPath(program), ENOTDIR where isPath(program):
             return JailFailure(.execute, reason, "the file, or the interpreter in its first line, is not there")
         case ENOENT, ENOTDIR:
             return JailFailure(

@@ -18,10 +18,13 @@ func openWorkingDirectory(_ request: JailRequest) throws(JailFailure) -> Descrip
     guard let wanted = request.workingDirectory else { return project }
 
     let outside = "the working directory must lie in the project tree \(request.project)"
-    let parts = wanted.split(separator: "/")
-    let base = request.project.split(separator: "/")
-    guard parts.starts(with: base) else { throw JailFailure(.directory, "--cwd \(wanted): \(outside)") }
-    let relative = parts.dropFirst(base.count).joined(separator: "/")
+    let slash = UInt8(ascii: "/")
+    let parts = wanted.utf8.split(separator: slash)
+    let base = request.project.utf8.split(separator: slash)
+    guard parts.starts(with: base, by: { $0.elementsEqual($1) }) else {
+        throw JailFailure(.directory, "--cwd \(wanted): \(outside)")
+    }
+    let relative = parts.dropFirst(base.count).map { String(Substring($0)) }.joined(separator: "/")
     let result = cjail_open_folder_beneath(project.number, relative.isEmpty ? "." : relative)
     guard result >= 0 else {
         let error = SystemError("--cwd", code: -result, subject: wanted)

@@ -77,6 +77,9 @@ package struct FilesRule: JailRule {
     }
 
     private static func overlap(_ one: String, _ other: String) -> Bool {
-        one == other || one.hasPrefix(other + "/") || other.hasPrefix(one + "/")
+        // By bytes, as the kernel sees paths: for Swift "/" and a combining mark after it are one other Character.
+        let one = Array((one + "/").utf8)
+        let other = Array((other + "/").utf8)
+        return one.starts(with: other) || other.starts(with: one)
     }
 }
