@@ -72,7 +72,8 @@ let package = Package(
         .executableTarget(
             name: "agent-init", dependencies: ["Supervisor"], swiftSettings: strict, linkerSettings: staticExecutable),
         .executableTarget(
-            name: "agent-jail", dependencies: ["Jail", "CLinux"], swiftSettings: strict, linkerSettings: staticExecutable),
+            name: "agent-jail", dependencies: ["Jail", "CLinux"], swiftSettings: strict,
+            linkerSettings: staticExecutable),
         .executableTarget(
             name: "agentd",
             dependencies: [
@@ -84,7 +85,8 @@ let package = Package(
         // Tests. A conformance suite is a library, so that whoever adds an implementation runs the same one.
         .testTarget(name: "ContractsTests", dependencies: ["Contracts"], swiftSettings: strict),
         .target(
-            name: "JailConformance", dependencies: ["Contracts", "Jail", "LinuxSystem", "CLinux"], path: "Tests/JailConformance",
+            name: "JailConformance", dependencies: ["Contracts", "Jail", "LinuxSystem", "CLinux"],
+            path: "Tests/JailConformance",
             swiftSettings: strict),
         .testTarget(
             name: "JailTests", dependencies: ["Contracts", "Jail", "JailConformance", "LinuxSystem", "CLinux"],
