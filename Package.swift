@@ -72,7 +72,8 @@ let package = Package(
         .executableTarget(
             name: "agent-init", dependencies: ["Supervisor"], swiftSettings: strict, linkerSettings: staticExecutable),
         .executableTarget(
-            name: "agent-jail", dependencies: ["Jail"], swiftSettings: strict, linkerSettings: staticExecutable),
+            name: "agent-jail", dependencies: ["Jail", "CLinux"], swiftSettings: strict,
+            linkerSettings: staticExecutable),
         .executableTarget(
             name: "agentd",
             dependencies: [
@@ -81,6 +82,7 @@ let package = Package(
             ],
             swiftSettings: strict, linkerSettings: staticRuntime),
 
+<<<<<<< HEAD
         // Tests. A conformance suite is a library: every implementation of a seam runs it.
         .target(
             name: "AgentFixtures", dependencies: ["Agent", "Contracts", "Events", "LinuxSystem"],
@@ -99,6 +101,16 @@ let package = Package(
             dependencies: [
                 "Agent", "Events", "Stores", "SQLite", "LinuxSystem", "AgentFixtures", "CheckpointStoreConformance",
             ],
+=======
+        // Tests. A conformance suite is a library, so that whoever adds an implementation runs the same one.
+        .testTarget(name: "ContractsTests", dependencies: ["Contracts"], swiftSettings: strict),
+        .target(
+            name: "JailConformance", dependencies: ["Contracts", "Jail", "LinuxSystem", "CLinux"],
+            path: "Tests/JailConformance",
+            swiftSettings: strict),
+        .testTarget(
+            name: "JailTests", dependencies: ["Contracts", "Jail", "JailConformance", "LinuxSystem", "CLinux"],
+>>>>>>> 3914a99ba4ebb2eda5545ccb4dfb2bff0fa1ed74
             swiftSettings: strict),
     ]
 )
