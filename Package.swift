@@ -82,7 +82,6 @@ let package = Package(
             ],
             swiftSettings: strict, linkerSettings: staticRuntime),
 
-<<<<<<< HEAD
         // Tests. A conformance suite is a library: every implementation of a seam runs it.
         .target(
             name: "AgentFixtures", dependencies: ["Agent", "Contracts", "Events", "LinuxSystem"],
@@ -101,8 +100,7 @@ let package = Package(
             dependencies: [
                 "Agent", "Events", "Stores", "SQLite", "LinuxSystem", "AgentFixtures", "CheckpointStoreConformance",
             ],
-=======
-        // Tests. A conformance suite is a library, so that whoever adds an implementation runs the same one.
+            swiftSettings: strict),
         .testTarget(name: "ContractsTests", dependencies: ["Contracts"], swiftSettings: strict),
         .target(
             name: "JailConformance", dependencies: ["Contracts", "Jail", "LinuxSystem", "CLinux"],
@@ -110,7 +108,6 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "JailTests", dependencies: ["Contracts", "Jail", "JailConformance", "LinuxSystem", "CLinux"],
->>>>>>> 3914a99ba4ebb2eda5545ccb4dfb2bff0fa1ed74
             swiftSettings: strict),
     ]
 )
