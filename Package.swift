@@ -72,7 +72,8 @@ let package = Package(
         .executableTarget(
             name: "agent-init", dependencies: ["Supervisor"], swiftSettings: strict, linkerSettings: staticExecutable),
         .executableTarget(
-            name: "agent-jail", dependencies: ["Jail"], swiftSettings: strict, linkerSettings: staticExecutable),
+            name: "agent-jail", dependencies: ["Jail", "CLinux"], swiftSettings: strict,
+            linkerSettings: staticExecutable),
         .executableTarget(
             name: "agentd",
             dependencies: [
@@ -80,5 +81,33 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict, linkerSettings: staticRuntime),
+
+        // Tests. A conformance suite is a library: every implementation of a seam runs it.
+        .target(
+            name: "AgentFixtures", dependencies: ["Agent", "Contracts", "Events", "LinuxSystem"],
+            path: "Tests/AgentFixtures", swiftSettings: strict),
+        .target(
+            name: "CheckpointStoreConformance", dependencies: ["Agent", "Events", "AgentFixtures"],
+            path: "Tests/CheckpointStoreConformance", swiftSettings: strict),
+        .testTarget(
+            name: "AgentTests",
+            dependencies: [
+                "Agent", "Contracts", "Events", "LinuxSystem", "AgentFixtures", "CheckpointStoreConformance",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "StoresTests",
+            dependencies: [
+                "Agent", "Events", "Stores", "SQLite", "LinuxSystem", "AgentFixtures", "CheckpointStoreConformance",
+            ],
+            swiftSettings: strict),
+        .testTarget(name: "ContractsTests", dependencies: ["Contracts"], swiftSettings: strict),
+        .target(
+            name: "JailConformance", dependencies: ["Contracts", "Jail", "LinuxSystem", "CLinux"],
+            path: "Tests/JailConformance",
+            swiftSettings: strict),
+        .testTarget(
+            name: "JailTests", dependencies: ["Contracts", "Jail", "JailConformance", "LinuxSystem", "CLinux"],
+            swiftSettings: strict),
     ]
 )

@@ -8,7 +8,8 @@ package struct JailReport: Equatable, Sendable {
         case timedOut
         /// The control descriptor asked for the end.
         case cancelled
-        /// The jail could not be built, or the program not executed: nothing of the command ran.
+        /// The jail could not be built, or the program not executed: nothing of the command ran. Two stages are
+        /// different, `watch` and `kill`: the command did run, and its processes may be there still.
         case failed(stage: String, errno: Int32, message: String)
     }
 

@@ -3,7 +3,6 @@ import ArgumentParser
 import Contracts
 import Events
 import LinuxSystem
-import Stores
 
 /// `agentd status`: where a job stands, from its checkpoint, whether it runs or not.
 struct StatusCommand: ParsableCommand {
@@ -16,7 +15,7 @@ struct StatusCommand: ParsableCommand {
     func run() throws {
         do {
             let folders = try Folders(environment: processEnvironment())
-            let events = try SQLiteJournal(path: folders.database).events(after: 0, limit: -1)
+            let events = try Wiring.journal(of: folders).events(after: 0, limit: -1)
             guard !events.isEmpty else {
                 throw StartError(
                     .configuration,

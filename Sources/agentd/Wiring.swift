@@ -30,6 +30,8 @@ struct Wiring {
         try SQLiteCheckpointStore(path: settings.folders.database, job: settings.job.text)
     }
 
+    static func journal(of folders: Folders) -> any JournalReader { SQLiteJournal(path: folders.database) }
+
     /// Runs `true` in the jail: a pod that cannot have the jail finds out before it has spent anything.
     func proveJail(attention: any Attention) throws {
         for profile in JailProfile.allCases {
