@@ -36,11 +36,11 @@ struct Wiring {
     func proveJail(attention: any Attention) throws {
         for profile in JailProfile.allCases {
             let result: CommandResult
-            do {
+            do throws(JailUnavailable) {
                 result = try commands.run(
                     ["true"], id: "jail-proof", profile: profile, timeout: 10000, attention: attention)
-            } catch let problem as JailUnavailable {
-                throw StartError(.notPermitted, LoopEnd.noJail(problem).reason)
+            } catch {
+                throw StartError(.notPermitted, LoopEnd.noJail(error).reason)
             }
             guard result.report.end != .exited(0), result.interruption == nil else { continue }
             let problem = JailUnavailable(
