@@ -16,7 +16,10 @@ let strict: [SwiftSetting] = [
 let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
 
 // `agentd` carries the Swift runtime with it, so the image needs only Debian's libcurl, libsqlite3 and libnats.
-let staticRuntime: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"])]
+// FoundationEssentials' own libraries are named because only a module compiled with -static-stdlib names them itself.
+let staticRuntime: [LinkerSetting] = [
+    .unsafeFlags(["-static-stdlib", "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization"])
+]
 
 let package = Package(
     name: "agent-init",

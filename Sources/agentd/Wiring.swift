@@ -19,7 +19,9 @@ struct Wiring {
         secrets = try Secrets(folder: settings.folders.secrets)
         let (api, key) = try secrets.key(for: settings.model)
         self.api = api
-        provider = try Wiring.provider(api, key: key, settings: settings, environment: environment)
+        let network = try HTTPConfiguration(proxy: settings.proxy, environment: environment)
+        provider = try makeProvider(
+            api, ProviderConfiguration(baseURL: settings.model.baseURL, key: key, network: network))
         guard let folder = programFolder() else {
             throw StartError(.configuration, "/proc is not mounted: agentd cannot find agent-jail beside it")
         }
