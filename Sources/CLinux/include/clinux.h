@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "cinit.h"
+
 // prctl(option, a, b, c, d).
 int clinux_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 
