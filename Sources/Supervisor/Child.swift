@@ -22,6 +22,8 @@ final class Child {
     private var cause = ""
     private var causeCount = 0
     private var hung = false
+    /// Whether the process has said anything: it is past its start.
+    private(set) var isUp = false
 
     /// - Throws: `SystemError` of pipe2(2) or fcntl(2).
     init(name: String) throws(SystemError) {
@@ -36,6 +38,7 @@ final class Child {
         startAt = nil
         farewell = nil
         hung = false
+        isUp = false
         heartbeat = Heartbeat(at: now)
     }
 
@@ -65,6 +68,7 @@ final class Child {
                 for line in lines.take(buffer[..<count]) {
                     guard let status = StatusLine(line: line) else { continue }
                     heartbeat = Heartbeat(at: now)
+                    isUp = true
                     if case .end = status { farewell = status }
                     result.append(status)
                 }

@@ -72,6 +72,10 @@ final class Supervisor {
     private func wait(for limit: Int64) {
         var deadline = Deadline.after(milliseconds: limit)
         for case let moment? in [loop.startAt, gateway.startAt] { deadline = deadline.sooner(Deadline(at: moment)) }
+        switch stage {
+        case .stopping(let moment), .draining(let moment): deadline = deadline.sooner(Deadline(at: moment))
+        case .running, .over: break
+        }
         do throws(SystemError) {
             let sources = [signals.descriptor, loop.status.reader.number, gateway.status.reader.number]
             _ = try waitReadable(sources, until: deadline)
@@ -197,8 +201,9 @@ final class Supervisor {
         stage = .draining(until: until)
         loop.cancelStart()
         plumbing.closeLoopEnds()
-        // One that is only about to start ends by itself when it has read the pipes to their end.
-        gateway.send(SIGTERM)
+        // SIGTERM would kill one that has not come so far as to handle it, and what is in the pipes with it. It ends
+        // by itself, as one that is still to be started does, when it has read them to their end.
+        if gateway.isUp { gateway.send(SIGTERM) }
         gateway.hastenStart()
         if gateway.pid == nil, gateway.startAt == nil { stage = .over }
     }
