@@ -53,7 +53,9 @@ let package = Package(
 
         // Implementations of the agent's seams.
         .target(name: "SQLite", dependencies: ["CSQLite"], swiftSettings: strict),
-        .target(name: "Providers", dependencies: ["Agent", "Events", "LinuxSystem", "CCurl"], swiftSettings: strict),
+        .target(
+            name: "Providers", dependencies: ["Agent", "Contracts", "Events", "LinuxSystem", "CCurl"],
+            swiftSettings: strict),
         .target(
             name: "Stores", dependencies: ["Agent", "Events", "SQLite", "LinuxSystem", "CCrypto"], swiftSettings: strict
         ),
@@ -97,6 +99,13 @@ let package = Package(
             dependencies: [
                 "Agent", "Contracts", "Events", "LinuxSystem", "AgentFixtures", "CheckpointStoreConformance",
             ],
+            swiftSettings: strict),
+        .target(
+            name: "ProviderConformance", dependencies: ["Agent", "Events"],
+            path: "Tests/ProviderConformance", swiftSettings: strict),
+        .testTarget(
+            name: "ProvidersTests",
+            dependencies: ["Agent", "Contracts", "Events", "LinuxSystem", "Providers", "ProviderConformance"],
             swiftSettings: strict),
         .testTarget(
             name: "StoresTests",

@@ -1,8 +1,8 @@
-import Agent
-import Events
+package import Agent
+package import Events
 
 /// Something in an answer that makes it none.
-enum AnswerFault: Error, Equatable {
+package enum AnswerFault: Error, Equatable {
     /// The provider says so itself, in the midst of the stream: the whole event.
     case provider(JSON)
     /// It is not what the provider's API is documented to send.
@@ -12,7 +12,7 @@ enum AnswerFault: Error, Equatable {
 /// Puts one provider's answer together. This is the part that a new provider has to write.
 ///
 /// A value of its own for every answer. It keeps only what it was given, so its memory is bounded by the answer's.
-protocol AnswerDecoder {
+package protocol AnswerDecoder {
     /// Takes the next event of a stream. Unknown events, fields and kinds of content are passed over.
     ///
     /// - Returns: `.answered` or `.enough` from the terminal event on.

@@ -1,8 +1,8 @@
-import Agent
+package import Agent
 import Events
 
 /// Reads the body of a successful answer, piece by piece.
-struct AnswerReader<Decoder: AnswerDecoder> {
+package struct AnswerReader<Decoder: AnswerDecoder> {
     private enum Form {
         /// Only white space so far.
         case unknown([UInt8])
@@ -16,7 +16,8 @@ struct AnswerReader<Decoder: AnswerDecoder> {
     private let mapping: ErrorMapping
     private let limits: HTTPLimits
 
-    init(decoder: Decoder, mapping: ErrorMapping, limits: HTTPLimits) {
+    /// Reads with `decoder`; `mapping` says what the provider's errors mean.
+    package init(decoder: Decoder, mapping: ErrorMapping, limits: HTTPLimits) {
         self.decoder = decoder
         self.mapping = mapping
         self.limits = limits
@@ -28,7 +29,7 @@ struct AnswerReader<Decoder: AnswerDecoder> {
     /// Takes the next piece of the body.
     ///
     /// - Throws: what the provider says in the stream; `protocolError` for an event above its limit.
-    mutating func read(_ bytes: [UInt8], onDelta: (LLMDelta) -> Void) throws(LLMError) -> Reception {
+    package mutating func read(_ bytes: [UInt8], onDelta: (LLMDelta) -> Void) throws(LLMError) -> Reception {
         switch form {
         case .unknown(let earlier):
             let all = earlier + bytes
@@ -81,7 +82,7 @@ struct AnswerReader<Decoder: AnswerDecoder> {
     ///
     /// - Returns: the whole answer.
     /// - Throws: `truncated` if there was no terminal event, however the transport ended.
-    mutating func finish(cut: String?) throws(LLMError) -> LLMReply {
+    package mutating func finish(cut: String?) throws(LLMError) -> LLMReply {
         do throws(AnswerFault) {
             if case .document(let bytes) = form {
                 guard cut == nil else { throw AnswerFault.malformed("") }

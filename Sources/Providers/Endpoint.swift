@@ -1,11 +1,11 @@
-import Agent
+package import Agent
 import Contracts
 
 /// Where requests go.
-struct Endpoint: Equatable, Sendable {
-    let url: String
+package struct Endpoint: Equatable, Sendable {
+    package let url: String
     /// Lowercase, without the port.
-    let host: String
+    package let host: String
 
     /// Completes a base URL.
     ///
@@ -17,7 +17,7 @@ struct Endpoint: Equatable, Sendable {
     ///   - path: what comes after the version: `messages`, `chat/completions`.
     ///   - versionAnywhere: false if the version is always the last part before `path`.
     /// - Throws: `StartError(.configuration)`, which names `AGENT_BASE_URL`.
-    init(base: String, path: String, versionAnywhere: Bool) throws(StartError) {
+    package init(base: String, path: String, versionAnywhere: Bool) throws(StartError) {
         func refused(_ problem: String) -> StartError {
             StartError(
                 .configuration,

@@ -42,6 +42,7 @@ package final class LoopbackServer: Sendable {
     /// - Parameters:
     ///   - scripts: for the first connection, the second, …
     ///   - bell: a descriptor that is written to whenever a request has come.
+    /// - Throws: `Broken`.
     package init(_ scripts: [[Step]], bell: Int32? = nil) throws {
         self.scripts = scripts
         self.bell = bell

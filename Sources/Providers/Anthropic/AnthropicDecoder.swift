@@ -1,8 +1,8 @@
-import Agent
-import Events
+package import Agent
+package import Events
 
 /// The stream of the Messages API: `message_start`, then blocks, `message_delta`, `message_stop`.
-struct AnthropicDecoder: AnswerDecoder {
+package struct AnthropicDecoder: AnswerDecoder {
     /// A block as it comes.
     private struct Part {
         let type: String
@@ -23,7 +23,9 @@ struct AnthropicDecoder: AnswerDecoder {
     private var model: String?
     private var isComplete = false
 
-    mutating func take(_ event: ServerSentEvent, show: (LLMDelta) -> Void) throws(AnswerFault) -> Reception {
+    package init() {}
+
+    package mutating func take(_ event: ServerSentEvent, show: (LLMDelta) -> Void) throws(AnswerFault) -> Reception {
         let json = try event.json()
         // `event:` lines may be missing: the type in the JSON decides.
         switch json["type"]?.string ?? event.name {
@@ -51,7 +53,7 @@ struct AnthropicDecoder: AnswerDecoder {
         }
     }
 
-    mutating func take(whole body: JSON, show: (LLMDelta) -> Void) throws(AnswerFault) {
+    package mutating func take(whole body: JSON, show: (LLMDelta) -> Void) throws(AnswerFault) {
         if let error = body["error"], !error.isNull { throw .provider(body) }
         guard let content = body["content"]?.array, let reason = body["stop_reason"]?.string else {
             throw .malformed("it has no content or no stop_reason: \(body.text.prefix(300))")
@@ -115,7 +117,7 @@ struct AnthropicDecoder: AnswerDecoder {
         for (name, value) in json?.object ?? [:] { if let tokens = value.tokens { usage[name] = tokens } }
     }
 
-    func reply() throws(AnswerFault) -> LLMReply? {
+    package func reply() throws(AnswerFault) -> LLMReply? {
         // Without a stop reason something of the stream is missing.
         guard isComplete, let stop else { return nil }
         let reason: StopReason =

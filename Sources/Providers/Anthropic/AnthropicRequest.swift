@@ -1,13 +1,13 @@
-import Agent
-import Events
+package import Agent
+package import Events
 
 /// The body of a request to the Messages API.
 ///
 /// Neither `temperature` nor `top_p` nor `top_k` is ever sent: newer models and versions refuse them.
-enum AnthropicRequest {
+package enum AnthropicRequest {
     /// `needsSignatures` leaves out thinking that has no signature: Anthropic refuses it, other servers want all of it
     /// back.
-    static func body(_ request: LLMRequest, needsSignatures: Bool) -> JSON {
+    package static func body(_ request: LLMRequest, needsSignatures: Bool) -> JSON {
         var messages = Conversation.messages(request.messages).compactMap { message -> (Message.Role, [JSON])? in
             var content = message.content
             if needsSignatures { content.removeAll(where: \.isUnsignedThinking) }

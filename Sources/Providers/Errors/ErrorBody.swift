@@ -1,19 +1,20 @@
-import Events
+package import Events
 
 /// What a provider says about an error, out of the many shapes in which they say it.
 ///
 /// `{"error":{"type","code","message"}}`, `{"type":"error","error":{…}}`, `{"error":"text"}`, `{"detail":…}`,
 /// `{"message":…}`, a list of one of these, HTML, or nothing.
-struct ErrorBody: Equatable {
+package struct ErrorBody: Equatable, Sendable {
     /// Lowercase; empty if there is none.
-    private(set) var type = ""
-    private(set) var code = ""
+    package private(set) var type = ""
+    package private(set) var code = ""
     /// An HTTP status inside of the body, as relays give it.
-    private(set) var status: Int?
+    package private(set) var status: Int?
     /// In the provider's own words; empty if there are none.
-    private(set) var message = ""
+    package private(set) var message = ""
 
-    init(_ bytes: [UInt8]) {
+    /// Reads a body of any form.
+    package init(_ bytes: [UInt8]) {
         if let json = try? JSON(parsing: bytes) {
             self.init(json)
         } else {
@@ -23,7 +24,8 @@ struct ErrorBody: Equatable {
 
     private init(words: String) { message = words }
 
-    init(_ json: JSON) {
+    /// Reads a body, or an event in a stream, that is JSON.
+    package init(_ json: JSON) {
         let json = json.array?.first ?? json
         let error = json["error"] ?? .null
         switch error {

@@ -1,16 +1,23 @@
-import Agent
+package import Agent
 import Events
 import LinuxSystem
 
 /// What a provider's error means for the job: whether another try is of use, and what a human should look at.
-struct ErrorMapping {
+package struct ErrorMapping: Sendable {
     /// The model that was asked, and where: for the hint.
     let model: String
     let url: String
     let redaction: Redaction
 
+    /// For errors about `model` at `url`.
+    package init(model: String, url: String, redaction: Redaction) {
+        self.model = model
+        self.url = url
+        self.redaction = redaction
+    }
+
     /// The error of an answer with an error status.
-    func error(_ body: ErrorBody, head: HTTPHead) -> LLMError {
+    package func error(_ body: ErrorBody, head: HTTPHead) -> LLMError {
         var kind = Self.kind(status: head.status, body)
         let shouldRetry = Self.flag(head["x-should-retry"])
         // The provider knows best what its status means; what no retry can mend stays.
@@ -23,7 +30,7 @@ struct ErrorMapping {
     }
 
     /// The error of a stream that began well. The request was accepted, so what is not known can be tried again.
-    func error(_ fault: AnswerFault) -> LLMError {
+    package func error(_ fault: AnswerFault) -> LLMError {
         switch fault {
         case .malformed(let words):
             let isPage = words.trimmed.contains("<html") || words.contains("<!DOCTYPE") || words.contains("<!doctype")
@@ -41,7 +48,7 @@ struct ErrorMapping {
     }
 
     /// An error that is in truth an answer: the provider's filter refuses the conversation.
-    func refusal(_ bytes: [UInt8]) -> LLMReply? {
+    package func refusal(_ bytes: [UInt8]) -> LLMReply? {
         let body = ErrorBody(bytes)
         guard body.code == "content_filter" || body.type == "content_filter" else { return nil }
         return LLMReply(content: [.text(redaction.excerpt(body.message))], stop: .refusal)

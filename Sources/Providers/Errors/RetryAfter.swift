@@ -1,12 +1,12 @@
 import CCurl
 
 /// When the provider wants to be asked again.
-enum RetryAfter {
+package enum RetryAfter {
     /// `retry-after-ms`, else `retry-after` as a number of seconds, else as a date. What is not in the future counts as
     /// absent. `now` is in milliseconds since 1970.
     ///
     /// - Returns: milliseconds from now, at most a year.
-    static func milliseconds(_ head: HTTPHead, now: Int64) -> Int64? {
+    package static func milliseconds(_ head: HTTPHead, now: Int64) -> Int64? {
         if let text = head["retry-after-ms"], let wish = duration(Double(text)) { return wish }
         guard let text = head["retry-after"] else { return nil }
         if let seconds = Double(text) { return duration(seconds * 1000) }

@@ -2,7 +2,7 @@ import Agent
 import LinuxSystem
 
 /// What has come with the bytes of an answer.
-enum Reception: Equatable {
+package enum Reception: Equatable, Sendable {
     /// Nothing but pings, comments and parts of lines.
     case idle
     /// A piece of the answer.

@@ -1,19 +1,23 @@
 /// The status and headers of an answer.
-struct HTTPHead: Equatable {
-    private(set) var status = 0
+package struct HTTPHead: Equatable, Sendable {
+    /// 0 as long as there is no status line.
+    package private(set) var status = 0
     /// By lowercase name; of several with one name the last.
-    private(set) var fields: [String: String] = [:]
+    package private(set) var fields: [String: String] = [:]
 
-    var isSuccess: Bool { (200..<300).contains(status) }
+    package init() {}
 
-    subscript(name: String) -> String? { fields[name] }
+    package var isSuccess: Bool { (200..<300).contains(status) }
+
+    /// By lowercase name.
+    package subscript(name: String) -> String? { fields[name] }
 
     /// The provider's name for the request.
-    var requestID: String? { self["request-id"] ?? self["x-request-id"] }
+    package var requestID: String? { self["request-id"] ?? self["x-request-id"] }
 
     /// Takes one line as libcurl gives it, line break included. A status line starts the head anew: what came before
     /// was an interim response (100, 103).
-    mutating func take(line bytes: some Collection<UInt8>) {
+    package mutating func take(line bytes: some Collection<UInt8>) {
         let line = String(decoding: bytes, as: UTF8.self).trimmed
         if line.hasPrefix("HTTP/") {
             let words = line.split(separator: " ", maxSplits: 2)

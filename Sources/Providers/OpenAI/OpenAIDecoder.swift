@@ -1,8 +1,8 @@
-import Agent
-import Events
+package import Agent
+package import Events
 
 /// The stream of the Chat Completions API, as OpenAI and some twenty other servers send it.
-struct OpenAIDecoder: AnswerDecoder {
+package struct OpenAIDecoder: AnswerDecoder {
     private var text = ""
     private var reasoning = ""
     private var refusal = ""
@@ -13,7 +13,9 @@ struct OpenAIDecoder: AnswerDecoder {
     private var hasChoice = false
     private var isDone = false
 
-    mutating func take(_ event: ServerSentEvent, show: (LLMDelta) -> Void) throws(AnswerFault) -> Reception {
+    package init() {}
+
+    package mutating func take(_ event: ServerSentEvent, show: (LLMDelta) -> Void) throws(AnswerFault) -> Reception {
         let data = event.data.trimmed
         if data == "[DONE]" {
             isDone = true
@@ -26,7 +28,7 @@ struct OpenAIDecoder: AnswerDecoder {
         return try take(json, show: show)
     }
 
-    mutating func take(whole body: JSON, show: (LLMDelta) -> Void) throws(AnswerFault) {
+    package mutating func take(whole body: JSON, show: (LLMDelta) -> Void) throws(AnswerFault) {
         _ = try take(body, show: show)
         guard hasChoice else { throw .malformed("it has no choices: \(body.text.prefix(300))") }
         // A JSON document that could be read is whole.
@@ -104,7 +106,7 @@ struct OpenAIDecoder: AnswerDecoder {
 
     /// Complete means: a finish reason or `[DONE]` was seen. The one may stay null although tools were called, and some
     /// servers never send the other.
-    func reply() throws(AnswerFault) -> LLMReply? {
+    package func reply() throws(AnswerFault) -> LLMReply? {
         guard hasChoice, isDone || finish != nil else { return nil }
         let stop: StopReason =
             switch finish {

@@ -1,11 +1,11 @@
-import Agent
-import Events
+package import Agent
+package import Events
 
 /// The body of a request to the Chat Completions API.
-enum OpenAIRequest {
+package enum OpenAIRequest {
     /// `isOpenAI` is OpenAI itself, whose newer models know only `max_completion_tokens`; most other servers know only
     /// `max_tokens`. Other servers also want reasoning back; OpenAI never sends any here.
-    static func body(_ request: LLMRequest, isOpenAI: Bool) -> JSON {
+    package static func body(_ request: LLMRequest, isOpenAI: Bool) -> JSON {
         var messages: [JSON] = []
         if !request.system.isEmpty { messages.append(["role": "system", "content": .string(request.system)]) }
         for message in Conversation.messages(request.messages) {

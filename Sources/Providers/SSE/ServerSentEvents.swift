@@ -1,22 +1,27 @@
 /// One server-sent event.
-struct ServerSentEvent: Equatable {
+package struct ServerSentEvent: Equatable, Sendable {
     /// The last `event:` line, nil if there was none: many servers send none.
-    var name: String?
+    package var name: String?
     /// The `data:` lines, joined with line feeds.
-    var data: String
+    package var data: String
+
+    package init(name: String? = nil, data: String) {
+        self.name = name
+        self.data = data
+    }
 }
 
 /// An event that is larger than allowed.
-struct EventTooLarge: Error, Equatable {
+package struct EventTooLarge: Error, Equatable {
     /// Bytes.
-    let limit: Int
+    package let limit: Int
 }
 
 /// Parses a stream of server-sent events, however its bytes are cut into pieces.
 ///
 /// Works on bytes: a piece may end inside of a UTF-8 sequence or between CR and LF. A line ends with LF, CRLF or CR; an
 /// event ends with an empty line, and what has none when the stream ends is no event.
-struct ServerSentEvents {
+package struct ServerSentEvents {
     private static let lineFeed = UInt8(ascii: "\n")
     private static let carriageReturn = UInt8(ascii: "\r")
 
@@ -29,10 +34,10 @@ struct ServerSentEvents {
     private var data: [UInt8]?
 
     /// - Parameter limit: the largest event, in bytes.
-    init(limit: Int) { self.limit = limit }
+    package init(limit: Int) { self.limit = limit }
 
     /// - Returns: the events that have ended within these bytes.
-    mutating func feed(_ bytes: some RandomAccessCollection<UInt8>) throws(EventTooLarge) -> [ServerSentEvent] {
+    package mutating func feed(_ bytes: some RandomAccessCollection<UInt8>) throws(EventTooLarge) -> [ServerSentEvent] {
         var events: [ServerSentEvent] = []
         var rest = bytes[...]
         if afterCarriageReturn, let first = rest.first {
