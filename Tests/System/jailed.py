@@ -134,3 +134,8 @@ class Workspace:
             except OSError:
                 continue
         return found
+
+
+def python(code):
+    """A Python program as a word of a shell command."""
+    return "/usr/bin/python3 -c '" + code.strip().replace("'", "'\\''") + "'"
