@@ -65,6 +65,7 @@ let package = Package(
             dependencies: [
                 "Agent", "Contracts", "Events", "SQLite", "LinuxSystem",
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict
@@ -111,6 +112,22 @@ let package = Package(
             name: "StoresTests",
             dependencies: [
                 "Agent", "Events", "Stores", "SQLite", "LinuxSystem", "AgentFixtures", "CheckpointStoreConformance",
+            ],
+            swiftSettings: strict),
+        .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: strict),
+        .testTarget(
+            name: "SQLiteTests", dependencies: ["SQLite", "LinuxSystem", "AgentFixtures"], swiftSettings: strict),
+        .target(
+            name: "EventSinkConformance", dependencies: ["Events"], path: "Tests/EventSinkConformance",
+            swiftSettings: strict),
+        .testTarget(
+            name: "SinksTests",
+            dependencies: ["Events", "Sinks", "LinuxSystem", "AgentFixtures", "EventSinkConformance"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: [
+                "Agent", "Contracts", "Events", "Gateway", "SQLite", "LinuxSystem", "AgentFixtures",
             ],
             swiftSettings: strict),
         .testTarget(name: "ContractsTests", dependencies: ["Contracts"], swiftSettings: strict),
