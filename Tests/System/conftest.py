@@ -1,10 +1,12 @@
 """What several test files use."""
 
+import contextlib
 import os
 
 import pytest
 
 import jailed
+from job import Job
 from model_client import SCRIPT
 from model_server_process import ModelServerProcess
 
@@ -22,3 +24,10 @@ def workspace(request):
     workspace = jailed.Workspace(request.param)
     yield workspace
     workspace.close()
+
+
+@pytest.fixture
+def new_job():
+    """Makes jobs that end with the test: `new_job(script, **settings)`."""
+    with contextlib.ExitStack() as jobs:
+        yield lambda *arguments, **settings: jobs.enter_context(Job(*arguments, **settings))
