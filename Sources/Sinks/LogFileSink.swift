@@ -37,7 +37,7 @@ package final class LogFileSink: EventSink {
         for delivery in batch where delivery.seq > last { text += Array((delivery.record + "\n").utf8) }
         do throws(SystemError) {
             if hasMoved { try open() }
-            if let file, !text.isEmpty { try append(text, to: file.number) }
+            if let number = file?.number, !text.isEmpty { try append(text, to: number) }
         } catch {
             throw SinkError("\(error)")
         }
@@ -57,9 +57,9 @@ package final class LogFileSink: EventSink {
     }
 
     private var hasMoved: Bool {
-        guard let file else { return true }
+        guard let number = file?.number else { return true }
         var (ours, theirs) = (stat(), stat())
-        return fstat(file.number, &ours) != 0 || stat(path, &theirs) != 0 || ours.st_ino != theirs.st_ino
+        return fstat(number, &ours) != 0 || stat(path, &theirs) != 0 || ours.st_ino != theirs.st_ino
             || ours.st_dev != theirs.st_dev
     }
 
