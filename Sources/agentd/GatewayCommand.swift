@@ -36,7 +36,7 @@ struct GatewayCommand: ParsableCommand {
             configuration.loopStandardError = loopStderrFd
             let outward = Outward(settings: settings, secrets: secrets, environment: environment)
             exit = try Gateway(
-                configuration: configuration, journal: Wiring.journal(of: settings.folders), sinks: outward.sinks,
+                configuration: configuration, journal: Wiring.journal(of: settings.folders), sinks: try outward.sinks(),
                 commands: try outward.commands()
             ).run()
         } catch let error as StartError {
