@@ -386,6 +386,18 @@ def test_a_signal_from_inside_changes_nothing(box, step, user):
     assert code == 0 and "SIGTERM from process" in log and "inside the container is ignored" in log
 
 
+def test_nohup_holds(box):
+    box.script([[["touch", "ready"], ["until", "go"]] + done(0)])
+    process = box.start("run", init=False, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    box.wait_for("ready")
+    process.send_signal(signal.SIGHUP)
+    (box.folder / "go").touch()
+    assert box.finish(process)[0] == 0
+    command = box.start("run", "sh", "-c", "kill -HUP $$; exit 4", init=False,
+                        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    assert box.finish(command)[0] == 4
+
+
 # MARK: reaping and what is left
 
 @needs_root
@@ -500,7 +512,7 @@ def test_a_malformed_setting_is_78_with_its_name(box, name, value):
 # MARK: the command line
 
 def test_alone_it_teaches(box):
-    for arguments in ([], ["--help"], ["help"]):
+    for arguments in ([], ["--help"]):
         code, out, _ = box.finish(box.start(*arguments, init=False))
         assert code == 0 and "FIRST RUN" in out and "EXIT CODES" in out
     assert box.run("--version", init=False)[1].startswith("agent-init ")
