@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -54,6 +55,25 @@ int clinux_pidfd_open(int pid) {
 int clinux_pidfd_send_signal(int pidfd, int signal) {
     long result = syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
     return result < 0 ? -errno : (int)result;
+}
+
+int clinux_signal_descriptor(const int *signals, int count) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) return -errno;
+    int result = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return result < 0 ? -errno : result;
+}
+
+int clinux_next_signal(int descriptor) {
+    struct signalfd_siginfo info;
+    for (;;) {
+        ssize_t count = read(descriptor, &info, sizeof info);
+        if (count == (ssize_t)sizeof info) return (int)info.ssi_signo;
+        if (count < 0 && errno == EAGAIN) return 0;
+        if (count < 0 && errno != EINTR) return -errno;
+    }
 }
 
 int clinux_spawn(const char *path, char *const arguments[], char *const environment[], const int *ours,

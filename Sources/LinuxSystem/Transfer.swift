@@ -62,3 +62,17 @@ package func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) throws(SystemError)
 package func writeAll(_ descriptor: Int32, _ text: String) throws(SystemError) {
     try writeAll(descriptor, Array(text.utf8))
 }
+
+/// Writes `text` in one write(2), whole or not at all if it is at most PIPE_BUF (4096) bytes long (pipe(7)).
+///
+/// Returns false if it was not taken: the pipe is full (non-blocking) or has no reader.
+package func writeOnce(_ descriptor: Int32, _ text: String) -> Bool {
+    var copy = text
+    return copy.withUTF8 { bytes in
+        while true {
+            let count = write(descriptor, bytes.baseAddress, bytes.count)
+            if count >= 0 { return count == bytes.count }
+            if errno != EINTR { return false }
+        }
+    }
+}

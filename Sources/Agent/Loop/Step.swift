@@ -18,11 +18,8 @@ package enum Step: Equatable {
 }
 
 extension JobState {
-    /// The next step, from the state alone: a process that takes over decides as the one before would have.
-    ///
-    /// - Parameters:
-    ///   - limits: what the job may spend.
-    ///   - now: milliseconds since 1970.
+    /// The next step, from the state alone (and `now`, in milliseconds since 1970, for a wait that is over): a process
+    /// that takes over decides as the one before would have.
     package func nextStep(limits: Limits, now: Int64) -> Step {
         if isFinished { return .ended }
         if task == nil { return .waitForTask }

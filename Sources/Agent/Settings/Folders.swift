@@ -21,6 +21,14 @@ package struct Folders: Equatable, Sendable {
     /// A file a command, with the whole of its output.
     package var outputs: String { "\(checkpoints)/output_\(job)" }
 
+    /// The folders of the job that `JOB_ID` names, for a look from outside: no task is needed.
+    ///
+    /// - Throws: `StartError(.configuration)`.
+    package init(environment: [String: String]) throws(StartError) {
+        let source = try SettingsSource(environment: environment)
+        try self.init(source, job: try Settings.job(source))
+    }
+
     /// Settles the paths and refuses those that a command could reach.
     init(_ source: SettingsSource, job: JobID) throws(StartError) {
         self.job = job
@@ -91,7 +99,9 @@ package struct Folders: Equatable, Sendable {
                     "\(setting): the folder \(path) cannot be made (\(error)); mount a writable volume there or make "
                         + "it writable for UID \(getuid())")
             }
-            guard access(path, W_OK | X_OK) == 0 else {
+            // In a pod the home lies on the read-only root, and only what is mounted in it (.local) can be written.
+            let rights = path == home ? X_OK : W_OK | X_OK
+            guard access(path, rights) == 0 else {
                 throw StartError(
                     .configuration,
                     "\(setting): the folder \(path) is not writable for UID \(getuid()) (\(SystemError.last("access"))); "

@@ -50,11 +50,7 @@ package struct Settings: Sendable {
     /// - Throws: `StartError` with the setting's name, what is wrong with it and what is accepted.
     package init(environment: [String: String]) throws(StartError) {
         let source = try SettingsSource(environment: environment)
-        guard let id = source["JOB_ID"] else {
-            throw StartError(.configuration, "JOB_ID is not set; accepted: \(JobID.form)")
-        }
-        guard let job = JobID(id) else { throw .setting("JOB_ID", "is \"\(id)\"", accepted: JobID.form) }
-        self.job = job
+        job = try Self.job(source)
         folders = try Folders(source, job: job)
         task = try Self.task(source)
         model = try ModelSettings(source)
@@ -72,6 +68,36 @@ package struct Settings: Sendable {
         // Only PID 1 uses these two; a wrong value must be found at the start all the same.
         _ = try source.seconds("AGENT_GRACE_SECONDS", 1...3600, default: 60)
         _ = try source.seconds("AGENT_WATCHDOG_SECONDS", 10...3600, default: 120)
+    }
+
+    static func job(_ source: SettingsSource) throws(StartError) -> JobID {
+        guard let id = source["JOB_ID"] else {
+            throw StartError(.configuration, "JOB_ID is not set; accepted: \(JobID.form)")
+        }
+        guard let job = JobID(id) else { throw .setting("JOB_ID", "is \"\(id)\"", accepted: JobID.form) }
+        return job
+    }
+
+    /// Reads the task where it is; a file of at most 1 MiB.
+    ///
+    /// - Throws: `StartError(.configuration)` with the name of the setting.
+    package func readTask() throws(StartError) -> Event.TaskReceived? {
+        switch task {
+        case nil: return nil
+        case .text(let text): return Event.TaskReceived(text: text, source: "AGENT_TASK")
+        case .file(let path):
+            let bytes: [UInt8]
+            do throws(SystemError) {
+                bytes = try readFile(path, limit: 1 << 20)
+            } catch {
+                throw .setting("AGENT_TASK_FILE", "cannot be read (\(error))", accepted: "a file of at most 1 MiB")
+            }
+            let text = String(decoding: bytes, as: UTF8.self)
+            guard text.contains(where: { !$0.isWhitespace }) else {
+                throw .setting("AGENT_TASK_FILE", "\(path) is empty", accepted: "a file with the task's text")
+            }
+            return Event.TaskReceived(text: text, source: "AGENT_TASK_FILE")
+        }
     }
 
     private static func task(_ source: SettingsSource) throws(StartError) -> TaskSource? {

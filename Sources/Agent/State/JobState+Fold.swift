@@ -13,8 +13,7 @@ extension JobState {
         switch stored.event {
         case .acquired: acquire(stored.epoch)
         case .taskReceived(let body):
-            task = body.text
-            status = .running
+            begin(body.text)
         case .commandReceived(let body): receive(body)
         case .llmIntent(let body):
             loseOpenIntent()
@@ -26,6 +25,7 @@ extension JobState {
                 call.state = .started
                 call.attempt = body.attempt
                 call.startedBy = stored.epoch
+                call.startedAt = stored.time
             }
             callCounts.run += 1
         case .callFinished(let body): finish(body)
@@ -49,8 +49,7 @@ extension JobState {
         switch command.kind {
         case .task:
             if task == nil {
-                task = command.text
-                status = .running
+                begin(command.text)
             } else {
                 notes.append("A further task from the user:\n\(command.text)")
                 takeInput()
@@ -65,6 +64,12 @@ extension JobState {
         case .cancel:
             if !isFinished { status = .finished(.cancelled, reason: command.text.isEmpty ? "cancelled" : command.text) }
         }
+    }
+
+    private mutating func begin(_ text: String) {
+        task = text
+        status = .running
+        notes.append("The task:\n\n\(text)")
     }
 
     private mutating func takeInput() {
@@ -91,7 +96,8 @@ extension JobState {
         }
         if let cost = body.cost { spent.cost += cost } else { spent.hasUnknownCost = true }
         // Neither API takes an empty message back.
-        if !body.content.isEmpty { messages.append(Message(role: .assistant, content: body.content)) }
+        let content = body.content.isEmpty ? [.text("(no content)")] : body.content
+        messages.append(Message(role: .assistant, content: content))
         calls = body.calls.map { OpenCall(call: $0) }
         lastStop = body.stop
         answersWithoutCall = calls.isEmpty && body.stop != .pauseTurn ? answersWithoutCall + 1 : 0
@@ -131,7 +137,7 @@ extension JobState {
         case .todosStaged(let new): todos += new
         case .todoUpdated(let id, let status, let evidence):
             guard let index = todos.firstIndex(where: { $0.id == id }) else { return }
-            if todos[index].status != status { progress() }
+            if todos[index].status != status { noteProgress() }
             if status == .inProgress, todos[index].status != .inProgress { todos[index].attempts += 1 }
             todos[index].status = status
             if let evidence { todos[index].evidence = evidence }
@@ -140,11 +146,11 @@ extension JobState {
         case .questionAsked(let question): status = .needsInput(reason: question)
         case .completionClaimed(let summary, let deliverables):
             claim = Claim(summary: summary, deliverables: deliverables)
-        case .artifactChanged: progress()
+        case .artifactChanged: noteProgress()
         }
     }
 
-    private mutating func progress() {
+    private mutating func noteProgress() {
         callsWithoutProgress = 0
         wasToldOfStall = false
     }
@@ -153,7 +159,7 @@ extension JobState {
         phase = body.to
         phaseNumber = body.number
         stepsInPhase = 0
-        progress()
+        noteProgress()
         answersWithoutCall = 0
         wantsTactical = false
         endedPhase = nil

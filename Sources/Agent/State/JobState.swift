@@ -26,6 +26,8 @@ package struct OpenCall: Codable, Equatable, Sendable {
     package var attempt = 0
     /// The epoch that started it.
     package var startedBy: Int64 = 0
+    /// When, in milliseconds since 1970.
+    package var startedAt: Int64 = 0
     package var result: String?
     package var isError = false
 }
@@ -97,5 +99,13 @@ package struct JobState: Equatable, Sendable {
         package var interrupted = 0
         /// Calls that were refused.
         package var refused = 0
+
+        package init(run: Int = 0, ended: Int = 0, reused: Int = 0, interrupted: Int = 0, refused: Int = 0) {
+            self.run = run
+            self.ended = ended
+            self.reused = reused
+            self.interrupted = interrupted
+            self.refused = refused
+        }
     }
 }

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "cjail.h"
 #include "cinit.h"
 
 // prctl(option, a, b, c, d).
@@ -28,6 +29,11 @@ int clinux_pidfd_send_signal(int pidfd, int signal);
 // /proc/self/cmdline, which is empty for PID 1 of a container without /proc.
 int clinux_argument_count(void);
 const char *clinux_argument(int index);
+
+// Blocks the signals in the calling thread and returns a non-blocking, close-on-exec signalfd(2) of them.
+int clinux_signal_descriptor(const int *signals, int count);
+// The next pending signal of a signalfd; 0 if there is none.
+int clinux_next_signal(int descriptor);
 
 // Starts `path` by posix_spawn(3) with an empty signal mask and default dispositions, in a new session if asked.
 // Descriptor ours[i] becomes childs[i]; every other one above 2 is closed. Returns the pid.

@@ -1,0 +1,49 @@
+# The commands of this project. `make` alone explains them.
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build test demo bench format lint image clean
+
+SWIFT_SOURCES := Package.swift Sources Tests $(wildcard Benchmarks)
+
+help: ## Show this list
+	@echo 'agent-init: PID 1 of an agent'"'"'s pod. Start with "make demo".'
+	@echo
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo
+	@echo 'A fresh Debian 12 needs only Swift 6.2 or later, git and make; the rest is installed when it is missing.'
+	@echo 'The programs are in .build/release: agent-init, agent-jail, agentd.'
+
+deps: ## Install what building, the demo and the tests need (Debian and PyPI packages)
+	scripts/install-dependencies build demo test
+
+build: ## Build the three programs (release; about 4 minutes the first time)
+	scripts/install-dependencies build
+	swift build -c release
+
+test: ## Lint, check the layering, build, run all tests; ends with "N passed, N failed"
+	scripts/install-dependencies build demo test
+	scripts/test
+
+demo: ## Watch an agent mend a program, get killed, and finish
+	scripts/install-dependencies build demo
+	swift build -c release
+	scripts/demo
+
+bench: ## Run each part beside its peers and print one table
+	scripts/install-dependencies build bench
+	swift build -c release
+	Benchmarks/run
+
+format: ## Rewrite the Swift sources in the project's format
+	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)
+
+lint: ## Fail on any Swift source that is not in the project's format, and on a wrong import
+	swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)
+	scripts/check-dependencies --sources
+
+image: ## Build the container image agent-init:latest with podman or docker
+	@command -v podman >/dev/null || command -v docker >/dev/null || { echo 'make image needs podman or docker' >&2; exit 1; }
+	$$(command -v podman || command -v docker) build --file images/Dockerfile --tag agent-init:latest .
+
+clean: ## Remove everything that was built
+	rm -rf .build

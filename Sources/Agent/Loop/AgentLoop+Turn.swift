@@ -1,0 +1,113 @@
+import Contracts
+import Events
+import LinuxSystem
+
+/// One question to the model.
+extension AgentLoop {
+    /// Commits the intent, asks, and commits the answer or the failure.
+    ///
+    /// - Returns: the end of this process, if the failure is one.
+    /// - Throws: `StoreError`.
+    func ask() throws(StoreError) -> LoopEnd? {
+        let state = ledger.state
+        var request = LLMRequest(
+            model: model, system: Prompt.system, messages: state.messages, tools: tools.offered(in: state.phase),
+            maxOutputTokens: settings.model.maxOutputTokens)
+        let input = request.estimatedInputTokens
+        if let tokens = settings.limits.tokens {
+            // The answer may not be longer than what the budget has left after the question.
+            let left = tokens - state.spent.tokens - input
+            guard left >= 256 else {
+                let reason =
+                    "AGENT_MAX_TOKENS: \(state.spent.tokens) of \(tokens) are used; the next request needs \(input)"
+                try ledger.commit(.statusChanged(.init(status: .finished(.budgetExhausted, reason: reason))))
+                return nil
+            }
+            request.maxOutputTokens = min(request.maxOutputTokens, left)
+        }
+        let turn = state.spent.steps + 1
+        let attempt = state.failures + 1
+        try ledger.commit(
+            .llmIntent(.init(turn: turn, attempt: attempt, hold: input + request.maxOutputTokens)))
+        let start = Clock.monotonic
+        let reply: LLMReply
+        do throws(LLMError) {
+            let display = self.display
+            reply = try provider.complete(request, attention: attention) { display.show($0) }
+        } catch {
+            return try failed(error, turn: turn, attempt: attempt)
+        }
+        try ledger.commit(
+            .llmDone(
+                .init(
+                    turn: turn, attempt: attempt, content: reply.content, calls: calls(in: reply, turn: turn),
+                    stop: reply.stop, usage: reply.usage, cost: settings.model.cost(of: reply.usage),
+                    model: reply.model, requestID: reply.requestID, duration: Clock.monotonic - start)))
+        return nil
+    }
+
+    /// The calls of an answer, with our own ids: a provider's repeat over turns.
+    private func calls(in reply: LLMReply, turn: Int) -> [Event.Call] {
+        var calls: [Event.Call] = []
+        for case .toolCall(let id, let name, let input) in reply.content {
+            calls.append(
+                Event.Call(
+                    id: "\(turn).\(calls.count)", providerID: id, tool: name, input: input,
+                    isIdempotent: tools[name]?.isIdempotent ?? true))
+        }
+        return calls
+    }
+
+    private func failed(_ error: LLMError, turn: Int, attempt: Int) throws(StoreError) -> LoopEnd? {
+        var retryAt: Int64?
+        if error.isRetryable {
+            let delay = RetryDelay.milliseconds(
+                failures: attempt, floor: error.retryAfter, random: Double.random(in: 0...1))
+            retryAt = Clock.wall + delay
+        }
+        try ledger.commit(
+            .llmFailed(
+                .init(turn: turn, attempt: attempt, kind: error.kind, message: error.description, retryAt: retryAt)))
+        // What can be tried again is, by the next steps; an interruption is looked into by the next step too.
+        guard retryAt == nil, error.kind != .interrupted else { return nil }
+        switch error.kind {
+        case .authentication:
+            return LoopEnd(
+                .notPermitted, outcome: "not_permitted",
+                reason: "the LLM refuses the key (\(error)); check the key file in AGENT_SECRETS_DIR "
+                    + "\(settings.folders.secrets)")
+        case .invalidRequest, .protocolError:
+            return LoopEnd(
+                .configuration, outcome: "configuration",
+                reason: "the LLM refuses the request (\(error)); check AGENT_BASE_URL, AGENT_PROVIDER and AGENT_MODEL "
+                    + "(\(model))")
+        case .overflow:
+            let reason = "the conversation no longer fits the model's context window (\(error))"
+            try ledger.commit(.statusChanged(.init(status: .finished(.failed, reason: reason))))
+            return nil
+        default:
+            return LoopEnd(.tryAgain, outcome: "try_again", reason: "the LLM cannot be used (\(error))")
+        }
+    }
+}
+
+extension LLMRequest {
+    /// The input's size in tokens, at 4 bytes a token: good for a hold, not for an account. The provider's count
+    /// settles it.
+    var estimatedInputTokens: Int {
+        var bytes = system.utf8.count
+        for tool in tools { bytes += tool.description.utf8.count + tool.inputSchema.text.utf8.count }
+        for message in messages {
+            for block in message.content {
+                switch block {
+                case .text(let text): bytes += text.utf8.count
+                case .thinking(let text, let signature): bytes += text.utf8.count + (signature?.utf8.count ?? 0)
+                case .redactedThinking(let data): bytes += data.utf8.count
+                case .toolCall(_, let name, let input): bytes += name.utf8.count + input.text.utf8.count
+                case .toolResult(_, let content, _): bytes += content.utf8.count
+                }
+            }
+        }
+        return bytes / 4 + 1
+    }
+}

@@ -1,0 +1,130 @@
+import Contracts
+import LinuxSystem
+
+/// The agent: takes one step after the other, each decided by the state and committed to the journal.
+///
+/// One thread, no other state than the ledger's. It can be killed at any instant: the next process asks
+/// `JobState.nextStep` and gets what this one would have done.
+package final class AgentLoop {
+    let ledger: Ledger
+    let provider: any LLMProvider
+    let tools: ToolSet
+    let commands: JailedCommands
+    let tree: ProjectTree
+    let settings: Settings
+    let model: String
+    let attention: any LoopAttention
+    let display: any LiveDisplay
+    /// When this process began: its patience with the LLM and with humans counts from here.
+    let began = Clock.wall
+
+    package init(
+        ledger: Ledger, provider: any LLMProvider, model: String, tools: ToolSet, commands: JailedCommands,
+        tree: ProjectTree, settings: Settings, attention: any LoopAttention, display: any LiveDisplay
+    ) {
+        self.ledger = ledger
+        self.provider = provider
+        self.model = model
+        self.tools = tools
+        self.commands = commands
+        self.tree = tree
+        self.settings = settings
+        self.attention = attention
+        self.display = display
+    }
+
+    /// Runs the job to its end or to the end of this process.
+    ///
+    /// - Parameter task: the task of the configuration; it is taken only if the job has none yet.
+    /// - Returns: how this process ends; everything is committed then.
+    /// - Throws: `StoreError`: the process must end at once.
+    package func run(task: Event.TaskReceived?) throws(StoreError) -> LoopEnd {
+        if let task, ledger.state.task == nil { try ledger.commit([.taskReceived(task), opening]) }
+        while true {
+            if let end = try takeIn() { return end }
+            switch ledger.state.nextStep(limits: settings.limits, now: Clock.wall) {
+            case .waitForTask:
+                if let end = wait(for: "a task command", outcome: "no_task") { return end }
+            case .waitForHuman(let reason):
+                if let end = wait(for: reason, outcome: ledger.state.status.word) { return end }
+            case .backOff(let until):
+                if let end = backOff(until: until) { return end }
+            case .settleInterrupted(let call): try settle(call)
+            case .run(let call): if let end = try run(call) { return end }
+            case .changePhase(let phase, let reason): try change(to: phase, reason: reason)
+            case .verify: if let end = try verify() { return end }
+            case .note(let note): try ledger.commit(.noted(note))
+            case .ask: if let end = try ask() { return end }
+            case .finish(let outcome, let reason):
+                try ledger.commit(.statusChanged(.init(status: .finished(outcome, reason: reason))))
+            case .ended: return ended
+            }
+        }
+    }
+
+    /// Beats, and records what has come from outside before anything is done about it.
+    private func takeIn() throws(StoreError) -> LoopEnd? {
+        let interruption = attention.attend()
+        for command in attention.takeCommands() where !ledger.state.seenCommands.contains(command.id) {
+            let isFirstTask = command.kind == .task && ledger.state.task == nil
+            try ledger.commit(isFirstTask ? [.commandReceived(command), opening] : [.commandReceived(command)])
+        }
+        guard interruption == .stop, !ledger.state.isFinished else { return nil }
+        return LoopEnd(.stopped, outcome: "stopped", reason: "stopped by SIGTERM; everything is saved")
+    }
+
+    /// The first phase, with what the model is told about it.
+    private var opening: Event {
+        .phaseChanged(
+            .init(
+                from: .strategic, to: .strategic, number: 1, reason: "the job begins",
+                brief: Prompt.brief(of: .strategic, number: 1, state: ledger.state, reason: "")))
+    }
+
+    private func change(to phase: Phase, reason: String) throws(StoreError) {
+        let state = ledger.state
+        // A verification is no phase of the model's: it has no number of its own.
+        let number = phase == .verify ? state.phaseNumber : state.phaseNumber + 1
+        let brief = Prompt.brief(of: phase, number: number, state: state, reason: reason)
+        try ledger.commit(
+            .phaseChanged(.init(from: state.phase, to: phase, number: number, reason: reason, brief: brief)))
+    }
+
+    /// One second of waiting for something from outside, within the process's patience.
+    private func wait(for what: String, outcome: String) -> LoopEnd? {
+        let waited = Clock.wall - max(began, ledger.state.time)
+        if settings.delivery.natsURL == nil || waited > settings.inputWait {
+            let hint =
+                settings.delivery.natsURL == nil
+                ? "no NATS_URL is set, so no command can come" : "nothing came in \(settings.inputWait / 1000) s"
+            return LoopEnd(.tryAgain, outcome: outcome, reason: "waiting for \(what): \(hint)")
+        }
+        pause(until: .after(milliseconds: 1000))
+        return nil
+    }
+
+    /// Waits for the LLM's next try, unless that is beyond this process's patience.
+    private func backOff(until: Int64) -> LoopEnd? {
+        let reason = if case .backoff(_, let reason) = ledger.state.status { reason } else { "" }
+        if until - began > settings.model.outage {
+            return LoopEnd(
+                .tryAgain, outcome: "try_again",
+                reason: "the LLM was out for longer than AGENT_LLM_OUTAGE_SECONDS "
+                    + "(\(settings.model.outage / 1000)); last: \(reason)")
+        }
+        pause(until: .after(milliseconds: min(1000, max(1, until - Clock.wall))))
+        return nil
+    }
+
+    private func pause(until deadline: Deadline) {
+        // What has become readable is taken in by the next `attend`.
+        _ = try? waitReadable(attention.descriptors, until: deadline)
+    }
+
+    private var ended: LoopEnd {
+        guard case .finished(let outcome, let reason) = ledger.state.status else {
+            return LoopEnd(.internalError, outcome: "error", reason: "the job is over without an outcome")
+        }
+        return LoopEnd(outcome == .completed ? .completed : .failed, outcome: outcome.rawValue, reason: reason)
+    }
+}

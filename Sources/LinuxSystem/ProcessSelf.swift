@@ -1,0 +1,40 @@
+import CLinux
+import Glibc
+
+/// The environment of this process; of a name given twice, the first counts, as for getenv(3).
+package func processEnvironment() -> [String: String] {
+    var result: [String: String] = [:]
+    var position = environ
+    while let entry = position.pointee {
+        let text = String(cString: entry)
+        if let mark = text.firstIndex(of: "=") {
+            let name = String(text[..<mark])
+            if result[name] == nil { result[name] = String(text[text.index(after: mark)...]) }
+        }
+        position += 1
+    }
+    return result
+}
+
+/// The host's name: in a pod, the pod's.
+package func hostName() -> String {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard gethostname(&buffer, buffer.count - 1) == 0 else { return "unknown" }
+    return buffer.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "unknown" }
+}
+
+/// The folder of the program that this process runs, from /proc/self/exe; nil without /proc.
+package func programFolder() -> String? {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/self/exe", &buffer, buffer.count)
+    guard count > 0, count < buffer.count else { return nil }
+    let path = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    guard let slash = path.lastIndex(of: "/") else { return nil }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+}
+
+/// Whether others of the same user may look into this process (PR_SET_DUMPABLE, 4). It is a property of the address
+/// space: nobody may share ours.
+package func setDumpable(_ on: Bool) -> Bool {
+    clinux_prctl(4, on ? 1 : 0, 0, 0, 0) >= 0
+}

@@ -1,0 +1,136 @@
+import CSQLite
+
+/// One connection to a SQLite file.
+///
+/// For one thread at a time. A file is opened at most once in a process: closing a second descriptor of it would drop
+/// the POSIX locks of the first (sqlite.org/howtocorrupt.html, 2.2).
+package final class Database {
+    package enum Mode: Sendable {
+        case readWriteCreate
+        /// A reader takes no lock longer than a statement. In WAL mode it needs the -shm file or the right to make it.
+        case readOnly
+    }
+
+    private let handle: OpaquePointer
+    private var cached: [String: Statement] = [:]
+
+    /// Opens the file; a statement waits up to `busyTimeout` milliseconds for a lock.
+    ///
+    /// - Throws: `SQLiteError`; `cannotOpen` if there is no such file (read-only) or no permission.
+    package init(path: String, mode: Mode, busyTimeout: Int32 = 5000) throws(SQLiteError) {
+        let flags =
+            switch mode {
+            case .readWriteCreate: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+            case .readOnly: SQLITE_OPEN_READONLY
+            }
+        var opened: OpaquePointer?
+        // NOMUTEX: one thread uses it. EXRESCODE: an error says what exactly failed.
+        let code = sqlite3_open_v2(path, &opened, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
+        guard code == SQLITE_OK, let opened else {
+            let message = opened.map { String(cString: sqlite3_errmsg($0)) } ?? "out of memory"
+            sqlite3_close_v2(opened)
+            throw SQLiteError(code: code, message: "\(message): \(path)", sql: "")
+        }
+        handle = opened
+        sqlite3_busy_timeout(handle, busyTimeout)
+    }
+
+    deinit {
+        // close_v2 waits for the statements, whose deinit may come after ours.
+        sqlite3_close_v2(handle)
+    }
+
+    /// Runs one or more statements without parameters or results.
+    ///
+    /// - Throws: `SQLiteError`.
+    package func execute(_ sql: String) throws(SQLiteError) {
+        guard sqlite3_exec(handle, sql, nil, nil, nil) == SQLITE_OK else { throw lastError(sql) }
+    }
+
+    /// A statement to bind and step, compiled at its first use and kept; reset and without bindings.
+    ///
+    /// - Throws: `SQLiteError`.
+    package func statement(_ sql: String) throws(SQLiteError) -> Statement {
+        if let kept = cached[sql] {
+            kept.reset()
+            return kept
+        }
+        var compiled: OpaquePointer?
+        let code = sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &compiled, nil)
+        guard code == SQLITE_OK, let compiled else { throw lastError(sql) }
+        let statement = Statement(compiled, sql: sql)
+        cached[sql] = statement
+        return statement
+    }
+
+    /// Runs a statement that gives no rows.
+    ///
+    /// - Throws: `SQLiteError`.
+    package func run(_ sql: String, _ values: (any SQLiteValue)?...) throws(SQLiteError) {
+        let statement = try statement(sql)
+        try statement.bind(values)
+        while try statement.step() {}
+        statement.reset()
+    }
+
+    /// The first column of the first row, nil if there is no row or it is NULL.
+    ///
+    /// - Throws: `SQLiteError`.
+    package func integer(_ sql: String, _ values: (any SQLiteValue)?...) throws(SQLiteError) -> Int64? {
+        let statement = try statement(sql)
+        try statement.bind(values)
+        defer { statement.reset() }
+        return try statement.step() ? statement.integer(0) : nil
+    }
+
+    /// The first column of the first row, nil if there is no row or it is NULL.
+    ///
+    /// - Throws: `SQLiteError`.
+    package func text(_ sql: String, _ values: (any SQLiteValue)?...) throws(SQLiteError) -> String? {
+        let statement = try statement(sql)
+        try statement.bind(values)
+        defer { statement.reset() }
+        return try statement.step() ? statement.text(0) : nil
+    }
+
+    /// Runs `body` in one write transaction, begun at once so that no later statement can lose a race for the lock.
+    ///
+    /// - Throws: what `body` throws, after a rollback, or the `SQLiteError` of BEGIN or COMMIT.
+    package func transaction<Failure: Error>(
+        mapping: (SQLiteError) -> Failure, _ body: () throws(Failure) -> Void
+    ) throws(Failure) {
+        try step("BEGIN IMMEDIATE", mapping)
+        do throws(Failure) {
+            try body()
+            try step("COMMIT", mapping)
+        } catch {
+            // After SQLITE_FULL, IOERR and a few others SQLite has rolled back already; then this one fails, rightly.
+            if sqlite3_get_autocommit(handle) == 0 { _ = sqlite3_exec(handle, "ROLLBACK", nil, nil, nil) }
+            throw error
+        }
+    }
+
+    /// Rows that the last INSERT, UPDATE or DELETE changed.
+    package var changes: Int { Int(sqlite3_changes(handle)) }
+
+    private func step<Failure: Error>(_ sql: String, _ mapping: (SQLiteError) -> Failure) throws(Failure) {
+        do throws(SQLiteError) {
+            try execute(sql)
+        } catch {
+            throw mapping(error)
+        }
+    }
+
+    private func lastError(_ sql: String) -> SQLiteError {
+        SQLiteError(code: sqlite3_extended_errcode(handle), message: String(cString: sqlite3_errmsg(handle)), sql: sql)
+    }
+}
+
+extension Database {
+    /// `transaction` whose only errors are SQLite's.
+    ///
+    /// - Throws: `SQLiteError`, after a rollback.
+    package func transaction(_ body: () throws(SQLiteError) -> Void) throws(SQLiteError) {
+        try transaction(mapping: { $0 }, body)
+    }
+}

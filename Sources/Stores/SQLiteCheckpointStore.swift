@@ -1,0 +1,231 @@
+package import Agent
+import Events
+import Glibc
+import LinuxSystem
+import SQLite
+
+/// The checkpoint in one SQLite file: WAL, `synchronous=FULL`, one writing connection.
+///
+/// A transaction is on the disk when `append` returns. Each one checks the epoch first: an owner that has been
+/// superseded changes nothing more. SQLite 3.7.0 to 3.51.2 can reset the WAL wrongly when two connections write
+/// (sqlite.org/wal.html): this class is the only writer, readers use `SQLiteJournal`.
+package final class SQLiteCheckpointStore: CheckpointStore {
+    private let database: Database
+    private let path: String
+    private let job: String
+    private var epoch: Int64 = 0
+
+    /// Opens the job's database, or makes it if there is none.
+    ///
+    /// - Throws: `StoreError`: `unusable` if it is damaged or another job's, `newer`, `place`. The file is left as it is.
+    package init(path: String, job: String) throws(StoreError) {
+        self.path = path
+        self.job = job
+        let place = { (error: SQLiteError) in Self.failure(error, path) }
+        if access(path, F_OK) != 0 { try Self.create(path: path, job: job) }
+        do throws(SQLiteError) {
+            database = try Database(path: path, mode: .readWriteCreate)
+            try Self.check(database)
+            try database.execute(Schema.connection)
+        } catch {
+            throw place(error)
+        }
+        try inspect()
+    }
+
+    // MARK: Making
+
+    /// Makes the file under another name and renames it, so that a file of the right name is always whole: an empty
+    /// one is damage, not a beginning.
+    private static func create(path: String, job: String) throws(StoreError) {
+        guard access(path + "-wal", F_OK) != 0 else {
+            throw StoreError(
+                .unusable,
+                "the checkpoint \(path) is gone but its \(path)-wal is there; put the database back from a backup, or "
+                    + "move the -wal away to begin the job anew")
+        }
+        let new = path + ".new"
+        for suffix in ["", "-wal", "-shm"] { _ = unlink(new + suffix) }
+        do throws(SQLiteError) {
+            let database = try Database(path: new, mode: .readWriteCreate)
+            try database.execute(Schema.creation)
+            try database.execute(Schema.connection)
+            try database.transaction { () throws(SQLiteError) in
+                try database.execute(Schema.tables)
+                try database.run("INSERT INTO meta VALUES (1, ?, ?)", Schema.version, job)
+                try database.run("INSERT INTO head VALUES (1, 0, 0, 'waiting_for_task', 'STRATEGIC', 1, 0, '{}')")
+            }
+            // Everything into the one file: a rename does not take a -wal along.
+            try database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        } catch {
+            throw failure(error, path)
+        }
+        _ = chmod(new, 0o600)
+        do throws(SystemError) {
+            try synchronize(new)
+            try retrying("rename", subject: path) { rename(new, path) }
+            try synchronize(path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 })
+        } catch {
+            throw StoreError(.inputOutput, "the checkpoint \(path) cannot be made: \(error)")
+        }
+    }
+
+    private static func synchronize(_ path: String) throws(SystemError) {
+        let file = Descriptor(adopting: try retrying("open", subject: path) { open(path, O_RDONLY | O_CLOEXEC) })
+        try retrying("fsync", subject: path) { fsync(file.number) }
+    }
+
+    // MARK: Checking
+
+    private static func check(_ database: Database) throws(SQLiteError) {
+        if let verdict = try database.text("PRAGMA quick_check(1)"), verdict != "ok" {
+            throw SQLiteError(code: 11, message: verdict, sql: "PRAGMA quick_check")
+        }
+    }
+
+    /// The log's own invariants: ours, of this version, and without a gap up to the head.
+    private func inspect() throws(StoreError) {
+        let version: Int64?
+        let owner: String?
+        let count: Int64?
+        let last: Int64?
+        let head: Int64?
+        do throws(SQLiteError) {
+            version = try database.integer("SELECT schema_version FROM meta")
+            owner = try database.text("SELECT job_id FROM meta")
+            count = try database.integer("SELECT count(*) FROM event")
+            last = try database.integer("SELECT coalesce(max(seq), 0) FROM event WHERE seq > 0")
+            head = try database.integer("SELECT seq FROM head")
+        } catch {
+            throw Self.failure(error, path)
+        }
+        guard let version, let owner, let count, let last, let head else {
+            throw StoreError(.unusable, "the checkpoint \(path) has no meta or head row; restore it from a backup")
+        }
+        guard version <= Schema.version else {
+            throw StoreError(
+                .newer,
+                "the checkpoint \(path) has schema version \(version), this program knows \(Schema.version); "
+                    + "use the newer agent-init that wrote it")
+        }
+        guard owner == job else {
+            throw StoreError(.unusable, "the checkpoint \(path) belongs to job \(owner), not to \(job)")
+        }
+        guard count == last, last == head else {
+            throw StoreError(
+                .unusable,
+                "the journal in \(path) has a gap (\(count) events, the last is \(last), the head says \(head)); "
+                    + "restore it from a backup")
+        }
+    }
+
+    /// SQLite's error as the contract's.
+    static func failure(_ error: SQLiteError, _ path: String) -> StoreError {
+        if error.isCorrupt || error.isSchema {
+            return StoreError(
+                .unusable, "the checkpoint \(path) is damaged (\(error)); it is left as it is: restore it from a backup"
+            )
+        }
+        if error.isFull {
+            return StoreError(.full, "the disk of the checkpoint \(path) is full (\(error)); make room and start again")
+        }
+        if error.cannotOpen {
+            return StoreError(.place, "the checkpoint \(path) cannot be opened for UID \(getuid()) (\(error))")
+        }
+        return StoreError(.inputOutput, "the checkpoint \(path) fails (\(error)); check the volume and start again")
+    }
+
+    // MARK: Use
+
+    package func acquire() throws(StoreError) -> Acquisition {
+        do throws(SQLiteError) {
+            try database.run("UPDATE head SET epoch = epoch + 1")
+            epoch = try database.integer("SELECT epoch FROM head") ?? 0
+        } catch {
+            throw Self.failure(error, path)
+        }
+        return Acquisition(epoch: epoch, events: try readEvents(database, after: 0, limit: -1, path: path))
+    }
+
+    package func append(_ events: [StoredEvent], state: JobState) throws(StoreError) {
+        let map = { [path] (error: SQLiteError) in Self.failure(error, path) }
+        try database.transaction(mapping: map) { () throws(StoreError) in
+            try checkOwnership(of: events)
+            do throws(SQLiteError) {
+                for stored in events { try Projection(database: database).write(stored, body: try body(stored)) }
+                try Projection(database: database).writeHead(state, todos: events.contains(where: \.changesTodos))
+            } catch {
+                throw map(error)
+            }
+        }
+        guard events.contains(where: \.isPhaseBoundary) else { return }
+        // The WAL is folded in at phase boundaries, where nothing waits for it. A reader may be in the way: next time.
+        try? database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+
+    private func checkOwnership(of events: [StoredEvent]) throws(StoreError) {
+        let owner: Int64?
+        let last: Int64?
+        do throws(SQLiteError) {
+            owner = try database.integer("SELECT epoch FROM head")
+            last = try database.integer("SELECT seq FROM head")
+        } catch {
+            throw Self.failure(error, path)
+        }
+        guard owner == epoch, events.allSatisfy({ $0.epoch == epoch }) else {
+            throw StoreError(
+                .fenced,
+                "another process has taken job \(job) over (epoch \(owner ?? 0), this one has \(epoch)); this one stops"
+            )
+        }
+        for (offset, event) in events.enumerated() where event.seq != (last ?? 0) + Int64(offset) + 1 {
+            throw StoreError(.unusable, "event \(event.seq) does not follow event \(last ?? 0) in \(path)")
+        }
+    }
+
+    private func body(_ stored: StoredEvent) throws(SQLiteError) -> String {
+        do throws(EventCodingError) {
+            return try stored.event.encoded()
+        } catch {
+            throw SQLiteError(code: 1, message: error.description, sql: "")
+        }
+    }
+}
+
+/// Reads events in order; `limit` -1 is all.
+func readEvents(
+    _ database: Database, after seq: Int64, limit: Int, path: String
+) throws(StoreError) -> [StoredEvent] {
+    var events: [StoredEvent] = []
+    do {
+        let statement = try database.statement(
+            "SELECT seq, epoch, ts, kind, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?")
+        try statement.bind([seq, limit])
+        defer { statement.reset() }
+        while try statement.step() {
+            let event = try Event(kind: statement.text(3) ?? "", body: statement.text(4) ?? "")
+            events.append(
+                StoredEvent(
+                    seq: statement.integer(0), epoch: statement.integer(1), time: statement.integer(2), event: event))
+        }
+    } catch let error as SQLiteError {
+        throw SQLiteCheckpointStore.failure(error, path)
+    } catch {
+        throw StoreError(.unusable, "the journal in \(path) has an event that cannot be read: \(error)")
+    }
+    return events
+}
+
+extension StoredEvent {
+    fileprivate var isPhaseBoundary: Bool { if case .phaseChanged = event { true } else { false } }
+
+    fileprivate var changesTodos: Bool {
+        guard case .callFinished(let body) = event else { return false }
+        return body.effects.contains { effect in
+            switch effect {
+            case .todosStaged, .todoUpdated: true
+            default: false
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import Agent
+import ArgumentParser
+import Contracts
+import Events
+import Glibc
+import LinuxSystem
+
+/// `agentd loop`: the agent itself.
+struct LoopCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "loop", abstract: "Run the agent. PID 1 does this; by hand it runs a job without a gateway.")
+
+    @Option(help: "Descriptor of the pipe to PID 1.") var statusFd: Int32?
+    @Option(help: "Descriptor of the pipe with the gateway's commands.") var commandsFd: Int32?
+    @Option(help: "Descriptor of the pipe to the gateway for what is only shown.") var liveFd: Int32?
+
+    func run() throws {
+        // A reader that has gone is an error of the write, not a signal.
+        signal(SIGPIPE, SIG_IGN)
+        confineProcess()
+        let supervisor = SupervisorPipe(descriptor: statusFd)
+        let live = LivePipe(descriptor: liveFd)
+        var progress = StatusLine.Progress(phase: "BOOT", step: 0, seq: 0)
+        let end: LoopEnd
+        do {
+            let environment = processEnvironment()
+            let settings = try Settings(environment: environment)
+            let attention = try ProcessAttention(commands: commandsFd, supervisor: supervisor, live: live)
+            let wiring = try Wiring(settings: settings, environment: environment)
+            try wiring.proveJail(attention: attention)
+            let ledger = try Ledger(store: wiring.store(), version: version, host: hostName())
+            ledger.onCommit = { state in
+                supervisor.tell(state.progress)
+                live.committed()
+            }
+            defer { progress = ledger.state.progress }
+            let loop = try wiring.loop(ledger: ledger, attention: attention, display: live)
+            end = try loop.run(task: try settings.readTask())
+        } catch let error as StartError {
+            end = LoopEnd(error)
+        } catch let error as StoreError {
+            end = LoopEnd(error)
+        } catch {
+            end = LoopEnd(.internalError, outcome: "error", reason: "\(error)")
+        }
+        supervisor.tell(end, at: progress)
+        // In words too, for whoever reads the log; a finished job has said so in its journal.
+        if end.exit != .completed { say("agent-init: \(end.outcome) (exit \(end.exit.rawValue)): \(end.reason)") }
+        throw ArgumentParser.ExitCode(end.exit.rawValue)
+    }
+}
+
+/// Closes this process to others of the same user: `/proc/<pid>/environ`, `mem` and `fd` (prctl(2), PR_SET_DUMPABLE).
+func confineProcess() {
+    _ = setDumpable(false)
+}
+
+/// One line on standard error.
+func say(_ line: String) {
+    _ = try? writeAll(2, line + "\n")
+}

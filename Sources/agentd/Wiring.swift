@@ -1,0 +1,61 @@
+import Agent
+import Contracts
+import LinuxSystem
+import Providers
+import Stores
+
+/// The one place that names concrete types: which provider, store and tools a job is made of.
+struct Wiring {
+    let settings: Settings
+    private let secrets: Secrets
+    private let commands: JailedCommands
+    private let api: ModelSettings.API
+    private let provider: any LLMProvider
+
+    /// Prepares the folders and reads the secrets.
+    init(settings: Settings, environment: [String: String]) throws {
+        self.settings = settings
+        try settings.folders.prepare()
+        secrets = try Secrets(folder: settings.folders.secrets)
+        let (api, key) = try secrets.key(for: settings.model)
+        self.api = api
+        let network = try HTTPConfiguration(proxy: settings.proxy, environment: environment)
+        provider = try makeProvider(
+            api, ProviderConfiguration(baseURL: settings.model.baseURL, key: key, network: network))
+        guard let folder = programFolder() else {
+            throw StartError(.configuration, "/proc is not mounted: agentd cannot find agent-jail beside it")
+        }
+        commands = JailedCommands(program: folder + "/agent-jail", folders: settings.folders, proxy: settings.proxy)
+    }
+
+    func store() throws(StoreError) -> any CheckpointStore {
+        try SQLiteCheckpointStore(path: settings.folders.database, job: settings.job.text)
+    }
+
+    static func journal(of folders: Folders) -> any JournalReader { SQLiteJournal(path: folders.database) }
+
+    /// Runs `true` in the jail: a pod that cannot have the jail finds out before it has spent anything.
+    func proveJail(attention: any Attention) throws {
+        for profile in JailProfile.allCases {
+            let result: CommandResult
+            do throws(JailUnavailable) {
+                result = try commands.run(
+                    ["true"], id: "jail-proof", profile: profile, timeout: 10000, attention: attention)
+            } catch {
+                throw StartError(.notPermitted, LoopEnd.noJail(error).reason)
+            }
+            guard result.report.end != .exited(0), result.interruption == nil else { continue }
+            let problem = JailUnavailable(
+                "`true` in the \(profile.rawValue) jail: \(result.report.end) \(result.output)")
+            throw StartError(.notPermitted, LoopEnd.noJail(problem).reason)
+        }
+    }
+
+    func loop(ledger: Ledger, attention: any LoopAttention, display: any LiveDisplay) throws -> AgentLoop {
+        let tree = try ProjectTree(path: settings.folders.project)
+        return AgentLoop(
+            ledger: ledger, provider: provider, model: settings.model.model(for: api),
+            tools: ToolSet(commands: commands, tree: tree, longestCommand: settings.commandTimeout),
+            commands: commands, tree: tree, settings: settings, attention: attention, display: display)
+    }
+}

@@ -1,0 +1,123 @@
+import Agent
+import AgentFixtures
+import Contracts
+import Glibc
+import LinuxSystem
+import Testing
+
+struct SettingsTests {
+    private static let least = ["JOB_ID": "job-1", "AGENT_TASK": "Do it", "WORKSPACE_PATH": "/srv/w"]
+
+    private func error(_ changes: [String: String]) -> StartError? {
+        do throws(StartError) {
+            _ = try Settings(environment: Self.least.merging(changes) { _, new in new })
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test func `a job id, a workspace and a task are enough`() throws {
+        let settings = try Settings(environment: Self.least)
+        #expect(settings.folders.database == "/srv/w/checkpoints/job_job-1.db")
+        #expect(settings.folders.project == "/srv/w/project")
+        #expect(settings.folders.home == "/srv/w/home")
+        #expect(settings.folders.temporary == "/tmp")
+        #expect(settings.task == .text("Do it"))
+    }
+
+    @Test(arguments: [
+        ("JOB_ID", "a b"), ("JOB_ID", ""), ("JOB_ID", "ä"), ("JOB_ID", "../x"), ("AGENT_PROVIDER", "bard"),
+        ("AGENT_MAX_STEPS", "many"), ("AGENT_MAX_STEPS", "0"), ("AGENT_BASE_URL", "example.com"),
+        ("AGENT_LISTEN", "8080"), ("AGENT_LOG_FORMAT", "xml"), ("AGENT_MAX_COST_USD", "-1"),
+        ("AGENT_MAX_COST_USD", "5"), ("AGENT_NATS_CREATE_STREAMS", "yes"), ("WORKSPACE_PATH", "work"),
+        ("AGENT_TASK_FILE", "/x"), ("AGENT_GRACE_SECONDS", "0"), ("AGENT_CONFIG", "/no/such/file"),
+        ("AGENT_TASK", ""), ("AGENT_CHECKPOINT_DIR", "/srv/w/project/.state"), ("AGENT_SECRETS_DIR", "/etc/secrets"),
+        ("AGENT_CHECKPOINT_DIR", "/dev/shm/c"), ("AGENT_LOG_FILE", "/tmp/agent.log.d/x"),
+    ])
+    func `a value that is not accepted is a configuration error that names the setting`(name: String, value: String) {
+        var changes = [name: value]
+        if name == "AGENT_LOG_FILE" { changes["AGENT_TMP"] = "/tmp" }
+        let error = error(changes)
+        #expect(error?.exit == .configuration)
+        #expect(error?.description.contains(name) == true, "\(error?.description ?? "none")")
+    }
+
+    @Test func `an unknown setting is refused with the nearest known one`() {
+        let error = error(["AGENT_MAX_STEP": "5"])
+        #expect(error?.exit == .configuration)
+        #expect(error?.description.contains("AGENT_MAX_STEPS") == true)
+    }
+
+    @Test func `the configuration file holds the same names, and the environment wins`() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("c.json", #"{"AGENT_MAX_STEPS": 7, "AGENT_MODEL": "m", "AGENT_NATS_CREATE_STREAMS": true}"#)
+        let environment = ["AGENT_CONFIG": folder.path + "/c.json", "AGENT_MODEL": "n"]
+        let settings = try Settings(environment: Self.least.merging(environment) { $1 })
+        #expect(settings.limits.steps == 7)
+        #expect(settings.model.model(for: .anthropic) == "n")
+        #expect(settings.delivery.createStreams)
+        try folder.write("c.json", #"{"AGENT_MODLE": "m"}"#)
+        #expect(error(environment)?.description.contains("AGENT_MODEL") == true)
+    }
+
+    @Test func `a workspace under tmp gets its own temporary folder instead of tmp`() throws {
+        let folder = try TemporaryFolder()
+        let settings = try Settings(environment: Self.least.merging(["WORKSPACE_PATH": folder.path]) { $1 })
+        #expect(settings.folders.temporary == folder.path + "/tmp")
+        #expect(error(["WORKSPACE_PATH": folder.path, "AGENT_TMP": "/tmp"])?.exit == .configuration)
+    }
+
+    @Test func `a link cannot hide that the checkpoints lie in the project tree`() throws {
+        let folder = try TemporaryFolder()
+        try makeFolder(folder.path + "/w/project/c")
+        #expect(symlink(folder.path + "/w/project/c", folder.path + "/elsewhere") == 0)
+        let changes = ["WORKSPACE_PATH": folder.path + "/w", "AGENT_CHECKPOINT_DIR": folder.path + "/elsewhere"]
+        #expect(error(changes)?.description.contains("AGENT_CHECKPOINT_DIR") == true)
+    }
+
+    @Test func `lowercase proxy names count, uppercase ones win`() throws {
+        let both = [
+            "http_proxy": "http://a:1", "HTTP_PROXY": "http://b:2", "https_proxy": "http://u:p@127.0.0.1:3128/",
+        ]
+        let settings = try Settings(environment: Self.least.merging(both) { $1 })
+        #expect(settings.proxy.http == "http://b:2")
+        #expect(settings.proxy.localPort == 3128)
+    }
+
+    @Test func `without a task there must be a way for one to come`() {
+        var environment = Self.least
+        environment["AGENT_TASK"] = nil
+        #expect(throws: StartError.self) { try Settings(environment: environment) }
+        environment["NATS_URL"] = "nats://127.0.0.1:4222"
+        #expect(throws: Never.self) { try Settings(environment: environment) }
+    }
+}
+
+struct SecretsTests {
+    private func key(_ files: [String: String], provider: String? = nil) throws -> String {
+        let folder = try TemporaryFolder()
+        for (name, text) in files { try folder.write(name, text) }
+        var environment = ["JOB_ID": "j", "AGENT_TASK": "t", "WORKSPACE_PATH": "/srv/w"]
+        environment["AGENT_PROVIDER"] = provider
+        let (api, key) = try Secrets(folder: folder.path).key(for: try Settings(environment: environment).model)
+        return "\(api) \(key)"
+    }
+
+    @Test func `the key file tells the provider`() throws {
+        #expect(try key(["anthropic-api-key": "k\n"]) == "anthropic k")
+        #expect(try key(["OPENAI_API_KEY": "k"]) == "openai k")
+    }
+
+    @Test func `two keys need a choice, none and a missing folder are not permitted`() throws {
+        let both = ["anthropic-api-key": "a", "openai-api-key": "o"]
+        #expect(try key(both, provider: "openai") == "openai o")
+        for (files, provider, exit) in [
+            (both, nil, .configuration), ([:], nil, .notPermitted),
+            (["anthropic-api-key": "a"], "openai", .notPermitted),
+        ] as [([String: String], String?, ExitCode)] {
+            #expect { try key(files, provider: provider) } throws: { ($0 as? StartError)?.exit == exit }
+        }
+        #expect { try Secrets(folder: "/no/such/folder") } throws: { ($0 as? StartError)?.exit == .notPermitted }
+    }
+}

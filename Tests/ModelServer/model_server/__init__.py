@@ -1,0 +1,1 @@
+"""A scripted model behind the real wire formats. See ../README.md."""
