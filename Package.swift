@@ -138,5 +138,7 @@ let package = Package(
         .testTarget(
             name: "JailTests", dependencies: ["Contracts", "Jail", "JailConformance", "LinuxSystem", "CLinux"],
             swiftSettings: strict),
+        .testTarget(
+            name: "SupervisorTests", dependencies: ["Contracts", "LinuxSystem", "Supervisor"], swiftSettings: strict),
     ]
 )
