@@ -16,7 +16,10 @@ let strict: [SwiftSetting] = [
 let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
 
 // `agentd` carries the Swift runtime with it, so the image needs only Debian's libcurl, libsqlite3 and libnats.
-let staticRuntime: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"])]
+// FoundationEssentials' own libraries are named because only a module compiled with -static-stdlib names them itself.
+let staticRuntime: [LinkerSetting] = [
+    .unsafeFlags(["-static-stdlib", "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization"])
+]
 
 let package = Package(
     name: "agent-init",
@@ -50,7 +53,9 @@ let package = Package(
 
         // Implementations of the agent's seams.
         .target(name: "SQLite", dependencies: ["CSQLite"], swiftSettings: strict),
-        .target(name: "Providers", dependencies: ["Agent", "Events", "LinuxSystem", "CCurl"], swiftSettings: strict),
+        .target(
+            name: "Providers", dependencies: ["Agent", "Contracts", "Events", "LinuxSystem", "CCurl"],
+            swiftSettings: strict),
         .target(
             name: "Stores", dependencies: ["Agent", "Events", "SQLite", "LinuxSystem", "CCrypto"], swiftSettings: strict
         ),
@@ -96,6 +101,13 @@ let package = Package(
                 "Agent", "Contracts", "Events", "LinuxSystem", "AgentFixtures", "CheckpointStoreConformance",
             ],
             swiftSettings: strict),
+        .target(
+            name: "ProviderConformance", dependencies: ["Agent", "Events"],
+            path: "Tests/ProviderConformance", swiftSettings: strict),
+        .testTarget(
+            name: "ProvidersTests",
+            dependencies: ["Agent", "Contracts", "Events", "LinuxSystem", "Providers", "ProviderConformance"],
+            swiftSettings: strict),
         .testTarget(
             name: "StoresTests",
             dependencies: [
@@ -126,5 +138,7 @@ let package = Package(
         .testTarget(
             name: "JailTests", dependencies: ["Contracts", "Jail", "JailConformance", "LinuxSystem", "CLinux"],
             swiftSettings: strict),
+        .testTarget(
+            name: "SupervisorTests", dependencies: ["Contracts", "LinuxSystem", "Supervisor"], swiftSettings: strict),
     ]
 )

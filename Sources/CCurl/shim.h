@@ -20,3 +20,7 @@ static inline CURLcode agent_curl_set_callback(CURL *easy, CURLoption option, ag
 static inline CURLcode agent_curl_get_long(CURL *easy, CURLINFO info, long *value) {
     return curl_easy_getinfo(easy, info, value);
 }
+// CURL_GLOBAL_DEFAULT is an expression macro, which Swift does not import.
+static inline CURLcode agent_curl_start(void) {
+    return curl_global_init(CURL_GLOBAL_DEFAULT);
+}

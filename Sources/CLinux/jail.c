@@ -98,8 +98,8 @@ int cjail_become_janitor(void) {
 
 int cjail_reap(int *status) {
     for (;;) {
-        // __WALL: a child that clone(2) made without SIGCHLD would otherwise be neither reaped nor counted, and would
-        // outlive "no children".
+        // __WALL: a plain wait passes over children whose end is not announced by SIGCHLD, and then says "no child".
+        // Orphans come to us with SIGCHLD (kernel/exit.c, reparent_leader); the bound of the sweep shall not rest on it.
         pid_t pid = waitpid(-1, status, WNOHANG | __WALL);
         if (pid >= 0) return pid;
         if (errno != EINTR) return -errno;

@@ -14,7 +14,8 @@ package struct JailReport: Equatable, Sendable {
     }
 
     package var end: End
-    /// Processes of the command's tree that were still there at its end and had to be killed.
+    /// Processes of the command's tree that were still there at its end and had to be killed. At least so many: one
+    /// whose own parent took its end in, while being killed itself, is not seen.
     package var killed: Int
     /// Milliseconds: wall clock, user and system time of the whole tree.
     package var wall: Int64

@@ -38,3 +38,6 @@ package func programFolder() -> String? {
 package func setDumpable(_ on: Bool) -> Bool {
     clinux_prctl(4, on ? 1 : 0, 0, 0, 0) >= 0
 }
+
+/// Whether the descriptor is a terminal.
+package func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }

@@ -16,7 +16,7 @@ struct EventCodingTests {
                 content: [
                     .thinking(text: "hm", signature: "s=="), .thinking(text: "hm", signature: nil),
                     .redactedThinking(data: "xx"), .text("é"),
-                    .toolCall(id: "c", name: "execute", input: ["a": [1, 2.5, "x", nil, true]]),
+                    .toolCall(id: "c", name: "execute", input: ["a": [1, .double(2.5), "x", nil, true]]),
                     .toolResult(id: "c", content: "r", isError: true),
                 ],
                 calls: [

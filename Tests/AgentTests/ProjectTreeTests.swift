@@ -31,6 +31,11 @@ struct ProjectTreeTests {
         #expect(try tree.read(folder.path + "/project/a", limit: 100) == Array("hello".utf8))
     }
 
+    @Test func `files and folders of the tree exist, and nothing else`() {
+        #expect(tree.exists("a") && tree.exists("sub") && tree.exists("."))
+        #expect(!tree.exists("b") && !tree.exists("a/b"))
+    }
+
     @Test(arguments: ["../secret", "sub/../../secret", "/etc/passwd", "/proc/self/environ", "//etc/passwd"])
     func `no path leads out`(path: String) {
         let reading = code { _ = try tree.read(path, limit: 1 << 20) }

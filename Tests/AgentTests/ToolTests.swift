@@ -49,7 +49,7 @@ struct ToolTests {
         #expect(Set(tools.all.map(\.specification.name)).count == tools.all.count)
         for tool in tools.all {
             let specification = tool.specification
-            let isPlain = specification.name.utf8.allSatisfy { $0 == UInt8(ascii: "_") || ("a"..."z").contains($0) }
+            let isPlain = specification.name.allSatisfy { $0 == "_" || ("a"..."z").contains($0) }
             #expect((1...64).contains(specification.name.count) && isPlain, "\(specification.name)")
             let properties = specification.inputSchema["properties"]?.object ?? [:]
             let required = (specification.inputSchema["required"]?.array ?? []).compactMap(\.string)
@@ -158,8 +158,4 @@ struct ToolTests {
         #expect(refusal("job_complete", claim, state: open)?.contains("t1") == true)
         #expect(try call("job_complete", claim).effects == [.completionClaimed(summary: "s", deliverables: ["a"])])
     }
-}
-
-extension ClosedRange where Bound == String {
-    fileprivate func contains(_ byte: UInt8) -> Bool { contains(String(UnicodeScalar(byte))) }
 }

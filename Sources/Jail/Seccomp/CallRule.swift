@@ -23,6 +23,12 @@ package struct CallRule: Equatable, Sendable {
     package var call: Int
     package var exceptions: [Exception]
     package var refusal: Refusal
+
+    package init(call: Int, exceptions: [Exception], refusal: Refusal) {
+        self.call = call
+        self.exceptions = exceptions
+        self.refusal = refusal
+    }
 }
 
 /// A test of one argument.
@@ -35,6 +41,13 @@ package struct ArgumentTest: Equatable, Sendable {
     package var mask: UInt32
     package var isEqual: Bool
     package var value: UInt32
+
+    package init(argument: Int, mask: UInt32, isEqual: Bool, value: UInt32) {
+        self.argument = argument
+        self.mask = mask
+        self.isEqual = isEqual
+        self.value = value
+    }
 
     /// The argument, masked, is `value`.
     package static func argument(_ index: Int, mask: UInt32 = .max, is value: Int32) -> ArgumentTest {

@@ -109,7 +109,8 @@ struct JetStream {
     }
 
     private func answer(_ method: String, _ body: JSON, _ deadline: Deadline) throws(SinkError) -> JSON {
-        let bytes = try connection.request("$JS.API.\(method)", body.object?.isEmpty == true ? "" : body.text, until: deadline)
+        let bytes = try connection.request(
+            "$JS.API.\(method)", body.object?.isEmpty == true ? "" : body.text, until: deadline)
         guard let json = try? JSON(parsing: bytes) else { throw SinkError("\(method): the answer is not JSON") }
         return json
     }

@@ -153,7 +153,8 @@ package final class NATSSink: EventSink {
         // Headers count as payload.
         let limit = min(connection.payloadLimit, stream.messageLimit ?? .max) - 512
         guard text.utf8.count > limit, var members = (try? JSON(parsing: text))?.object else { return text }
-        let note = "[\(text.utf8.count) bytes, more than the \(limit) that \(stream.name) takes; see the spool or stdout]"
+        let note =
+            "[\(text.utf8.count) bytes, more than the \(limit) that \(stream.name) takes; see the spool or stdout]"
         if members["body"] != nil { members["body"] = .string(note) }
         members["attributes"] = members["attributes"] == nil ? nil : ["truncated": true]
         if members["data"] != nil { members["data"] = ["truncated": .string(note)] }

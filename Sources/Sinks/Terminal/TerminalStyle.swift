@@ -10,7 +10,8 @@ package struct TerminalStyle: Equatable, Sendable {
     ///
     /// - Parameter environment: of the process.
     package init(descriptor: Int32, environment: [String: String]) {
-        hasColour = isatty(descriptor) == 1 && environment["NO_COLOR", default: ""].isEmpty && environment["TERM"] != "dumb"
+        hasColour =
+            isatty(descriptor) == 1 && environment["NO_COLOR", default: ""].isEmpty && environment["TERM"] != "dumb"
     }
 
     enum Colour: String {

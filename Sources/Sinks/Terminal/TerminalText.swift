@@ -81,7 +81,8 @@ package struct TerminalText: Sendable {
         case _ where isCommand:
             // The first line of a command's result is its exit; the output comes before it on a terminal.
             let (first, output) = split(record.body)
-            let end = style.paint("  \(outcome == "done" ? "✔" : "✘") \(first)\(time)", outcome == "done" ? .green : .red)
+            let end = style.paint(
+                "  \(outcome == "done" ? "✔" : "✘") \(first)\(time)", outcome == "done" ? .green : .red)
             return excerpt(output) + [end]
         case "failed": return [style.paint("  ✘ \(headline)\(time)", .red)] + excerpt(record.body)
         default:

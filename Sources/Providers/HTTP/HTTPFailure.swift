@@ -1,0 +1,31 @@
+import Agent
+import CCurl
+
+extension HTTPExchange.Failure {
+    /// What a transport failure before the answer means. `proxyStatus` is what the proxy answered to CONNECT, 0 if there
+    /// was none; `authorities` the certificate file in use, nil if it is the system's.
+    func error(proxyStatus: Int, authorities: String?) -> LLMError {
+        if proxyStatus == 407 {
+            return LLMError(
+                .invalidRequest,
+                "the proxy wants a user and a password (HTTP 407); put them into HTTPS_PROXY: http://user:password@host"
+            )
+        }
+        if proxyStatus >= 300 {
+            return LLMError(.network, "the proxy refuses the connection (HTTP \(proxyStatus)): \(words)")
+        }
+        let file = authorities ?? "the system's certificate file"
+        return switch code {
+        case CURLE_OPERATION_TIMEDOUT: LLMError(.timeout, words)
+        // The file could be read when the process started, so what is wrong is in it.
+        case CURLE_SSL_CACERT_BADFILE:
+            LLMError(
+                .invalidRequest, "\(words); install ca-certificates, or set SSL_CERT_FILE (now \(file))")
+        case CURLE_PEER_FAILED_VERIFICATION:
+            LLMError(
+                .network, "\(words); if a proxy signs with its own authority, put it into SSL_CERT_FILE (now \(file))")
+        case CURLE_URL_MALFORMAT: LLMError(.invalidRequest, "\(words); check AGENT_BASE_URL")
+        default: LLMError(.network, words)
+        }
+    }
+}
