@@ -122,7 +122,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "SinksTests",
-            dependencies: ["Events", "Sinks", "LinuxSystem", "AgentFixtures", "EventSinkConformance"],
+            dependencies: ["Events", "Sinks", "LinuxSystem", "CNATS", "AgentFixtures", "EventSinkConformance"],
             swiftSettings: strict),
         .testTarget(
             name: "GatewayTests",
