@@ -42,7 +42,7 @@ package enum Help {
           AGENT_GRACE_SECONDS      60     1 to 3600: from SIGTERM to the end
           AGENT_WATCHDOG_SECONDS   120    10 to 3600: a child silent for so long is killed and started again
           AGENT_TERMINATION_LOG    /dev/termination-log: how the run ended, as JSON
-          All other settings are described by the README and checked by agent-init doctor.
+          All other settings are described by the README and checked when the agent starts.
 
         """
 }
