@@ -105,7 +105,9 @@ final class NATSClient {
     }
 
     func createStream(_ name: String, subjects: [String], _ more: [String: JSON] = [:]) throws {
-        var body: [String: JSON] = ["name": .string(name), "subjects": .array(subjects.map { .string($0) }), "storage": "file"]
+        var body: [String: JSON] = [
+            "name": .string(name), "subjects": .array(subjects.map { .string($0) }), "storage": "file",
+        ]
         body.merge(more) { _, new in new }
         let answer = try call("STREAM.CREATE.\(name)", .object(body))
         try #require(answer["error"] == nil, "\(answer)")

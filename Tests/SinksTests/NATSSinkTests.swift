@@ -128,7 +128,9 @@ struct NATSSinkTests {
         let url = "nats://u:wrong-password@127.0.0.1:\(guarded.port)"
         let sink = NATSSink(NATSSettings(url: url, job: "j"), spool: "s")
         for _ in 0..<3 {
-            let error = try #require(throws: SinkError.self) { try sink.deliver(EventSinkConformance.deliveries(1...1)) }
+            let error = try #require(throws: SinkError.self) {
+                try sink.deliver(EventSinkConformance.deliveries(1...1))
+            }
             #expect(error.description.contains("127.0.0.1:\(guarded.port)"))
             #expect(!error.description.contains("wrong-password"))
             usleep(300_000)
