@@ -72,7 +72,12 @@ struct NATSSinkTests {
             }
         }
         if rounds % 7 == 3 || rounds % 7 == 4 { try server.start() }
-        #expect(try seqs() == Array(1...3000))
+        let stored = try seqs()
+        #expect(stored.count == 3000)
+        for (index, seq) in stored.enumerated() where seq != index + 1 {
+            Issue.record("in place \(index + 1) stands \(stored[max(0, index - 3)...].prefix(12))")
+            break
+        }
     }
 
     @Test func `beyond the window for duplicates nothing is doubled either`() throws {
