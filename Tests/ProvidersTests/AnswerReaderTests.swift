@@ -1,4 +1,5 @@
 import Agent
+import ProviderConformance
 import Providers
 import Testing
 
@@ -41,6 +42,15 @@ struct AnswerReaderTests {
         #expect(Reading.openAI("\n\n  ", OpenAIDialect().document).reply?.content.count == 2)
         let dialect = OpenAIDialect()
         #expect(Reading.openAI("\n\n", (dialect.events + dialect.ending).joined()).reply?.content.count == 2)
+    }
+
+    @Test func `events that say nothing are passed over`() {
+        for dialect in [AnthropicDialect(), OpenAIDialect()] as [any ProviderDialect] {
+            let stream = (dialect.events + dialect.ending).map { "data:\n\ndata: \n\n" + $0 }.joined()
+            let reading =
+                dialect.name == "openai" ? Reading.openAI(stream) : Reading.anthropic(stream)
+            #expect(reading.reply?.content == ProviderContract.content)
+        }
     }
 
     @Test func `JSON of any depth is read or refused, never a crash`() {

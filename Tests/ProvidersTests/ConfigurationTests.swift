@@ -97,7 +97,8 @@ struct EndpointTests {
         let proxy = try LoopbackServer([[.send(HTTPText.openHead + answer)]])
         defer { proxy.stop() }
         var through = try configuration("http://llm.invalid")
-        through.network = try HTTPConfiguration(httpProxy: "http://me:hunter2@127.0.0.1:\(proxy.port)", environment: [:])
+        through.network = try HTTPConfiguration(
+            httpProxy: "http://me:hunter2@127.0.0.1:\(proxy.port)", environment: [:])
         #expect(ask(through).reply != nil)
         #expect(proxy.requests.first?.line == "POST http://llm.invalid/v1/messages HTTP/1.1")
 
@@ -121,7 +122,8 @@ struct EndpointTests {
         let proxy = try LoopbackServer([[.send(HTTPText.response("407 Proxy Authentication Required", body: []))]])
         defer { proxy.stop() }
         var through = try configuration("https://llm.invalid")
-        through.network = try HTTPConfiguration(httpsProxy: "http://me:hunter2@127.0.0.1:\(proxy.port)", environment: [:])
+        through.network = try HTTPConfiguration(
+            httpsProxy: "http://me:hunter2@127.0.0.1:\(proxy.port)", environment: [:])
         let error = ask(through).error
         #expect(error?.kind == .invalidRequest)
         #expect(error?.message.contains("HTTPS_PROXY") == true)

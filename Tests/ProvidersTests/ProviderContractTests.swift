@@ -13,6 +13,17 @@ import Testing
         try point.check(OpenAIDialect())
     }
 
+    @Test func `a server that finishes without DONE and keeps the connection open is not waited for long`() throws {
+        let stream = OpenAIDialect().events.joined() + OpenAIDialect.finish("tool_calls") + OpenAIDialect.usage
+        let server = try LoopbackServer([[.send(HTTPText.openHead + Array(stream.utf8)), .stall]])
+        defer { server.stop() }
+        let provider = try OpenAIDialect().makeProvider(
+            baseURL: server.url, time: ShortTimes(byteIdle: 60_000, trailer: 200))
+        let reply = try provider.complete(ProviderContract.request, attention: CountingAttention()) { _ in }
+        #expect(reply.content == ProviderContract.content)
+        #expect(reply.usage == TokenUsage(input: 12, output: 5))
+    }
+
     @Test func `each provider has its name`() throws {
         for dialect in [AnthropicDialect(), OpenAIDialect()] as [any ProviderDialect] {
             let provider = try dialect.makeProvider(baseURL: "http://127.0.0.1:9", time: ShortTimes())

@@ -21,8 +21,6 @@ package struct OpenAIDecoder: AnswerDecoder {
             isDone = true
             return .enough
         }
-        // Some servers keep the connection alive with events instead of comments.
-        if data.isEmpty { return .idle }
         let json = try event.json()
         if event.name == "error" { throw .provider(json) }
         return try take(json, show: show)
