@@ -102,8 +102,8 @@ struct EndpointTests {
         #expect(ask(through).reply != nil)
         #expect(proxy.requests.first?.line == "POST http://llm.invalid/v1/messages HTTP/1.1")
 
-        // libcurl would read these by itself. Nothing else in this process does.
-        for name in ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy"] { setenv(name, "http://127.0.0.1:1", 1) }
+        // `configuration` has put proxies that do not exist into the environment.
+        #expect(String(cString: getenv("http_proxy")) == "http://127.0.0.1:1")
         let server = try LoopbackServer([[.send(HTTPText.openHead + answer)]])
         defer { server.stop() }
         #expect(ask(try configuration(server.url)).reply != nil)
