@@ -29,6 +29,8 @@ struct AnswerReaderTests {
             #expect(Reading(Array(bytes.dropLast(20)), decoder).error?.kind == .server)
             #expect(Reading(Array("{}".utf8), decoder).error?.kind == .server)
             #expect(Reading(bytes, decoder, size: 3).reply?.content.count == 2)
+            // JSON says where it ends, so this was not cut.
+            #expect(Reading(bytes, decoder, cut: "reset").reply?.content.count == 2)
         }
     }
 
