@@ -1,7 +1,7 @@
 # The commands of this project. `make` alone explains them.
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test demo format lint image clean
+.PHONY: help deps build test demo bench format lint image clean
 
 SWIFT_SOURCES := Package.swift Sources Tests $(wildcard Benchmarks)
 
@@ -28,6 +28,11 @@ demo: ## Watch an agent mend a program, get killed, and finish
 	scripts/install-dependencies build demo
 	swift build -c release
 	scripts/demo
+
+bench: ## Run each part beside its peers and print one table
+	scripts/install-dependencies build bench
+	swift build -c release
+	Benchmarks/run
 
 format: ## Rewrite the Swift sources in the project's format
 	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)

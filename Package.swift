@@ -16,7 +16,10 @@ let strict: [SwiftSetting] = [
 let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
 
 // `agentd` carries the Swift runtime with it, so the image needs only Debian's libcurl, libsqlite3 and libnats.
-let staticRuntime: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"])]
+// FoundationEssentials' own libraries are named because only a module compiled with -static-stdlib names them itself.
+let staticRuntime: [LinkerSetting] = [
+    .unsafeFlags(["-static-stdlib", "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization"])
+]
 
 let package = Package(
     name: "agent-init",
@@ -62,6 +65,7 @@ let package = Package(
             dependencies: [
                 "Agent", "Contracts", "Events", "SQLite", "LinuxSystem",
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict
@@ -74,7 +78,8 @@ let package = Package(
         .executableTarget(
             name: "agent-init", dependencies: ["Supervisor"], swiftSettings: strict, linkerSettings: staticExecutable),
         .executableTarget(
-            name: "agent-jail", dependencies: ["Jail"], swiftSettings: strict, linkerSettings: staticExecutable),
+            name: "agent-jail", dependencies: ["Jail", "CLinux"], swiftSettings: strict,
+            linkerSettings: staticExecutable),
         .executableTarget(
             name: "agentd",
             dependencies: [
@@ -108,6 +113,30 @@ let package = Package(
             dependencies: [
                 "Agent", "Events", "Stores", "SQLite", "LinuxSystem", "AgentFixtures", "CheckpointStoreConformance",
             ],
+            swiftSettings: strict),
+        .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: strict),
+        .testTarget(
+            name: "SQLiteTests", dependencies: ["SQLite", "LinuxSystem", "AgentFixtures"], swiftSettings: strict),
+        .target(
+            name: "EventSinkConformance", dependencies: ["Events"], path: "Tests/EventSinkConformance",
+            swiftSettings: strict),
+        .testTarget(
+            name: "SinksTests",
+            dependencies: ["Events", "Sinks", "LinuxSystem", "AgentFixtures", "EventSinkConformance"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: [
+                "Agent", "Contracts", "Events", "Gateway", "SQLite", "LinuxSystem", "AgentFixtures",
+            ],
+            swiftSettings: strict),
+        .testTarget(name: "ContractsTests", dependencies: ["Contracts"], swiftSettings: strict),
+        .target(
+            name: "JailConformance", dependencies: ["Contracts", "Jail", "LinuxSystem", "CLinux"],
+            path: "Tests/JailConformance",
+            swiftSettings: strict),
+        .testTarget(
+            name: "JailTests", dependencies: ["Contracts", "Jail", "JailConformance", "LinuxSystem", "CLinux"],
             swiftSettings: strict),
     ]
 )

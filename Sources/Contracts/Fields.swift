@@ -10,7 +10,8 @@ package struct Fields: Equatable, Sendable {
 
     /// Parses one line without its newline. Every line parses: an unknown escape stands for the character itself.
     package init(line: some StringProtocol) {
-        for part in line.split(separator: "\t", omittingEmptySubsequences: true) {
+        // By scalars: "=" and a combining mark that begins a value are one Character, which is not "=".
+        for part in String(line).unicodeScalars.split(separator: "\t", omittingEmptySubsequences: true) {
             if let mark = part.firstIndex(of: "=") {
                 entries.append((String(part[..<mark]), Fields.unescaped(part[part.index(after: mark)...])))
             } else {
@@ -42,7 +43,7 @@ package struct Fields: Equatable, Sendable {
         }.joined(separator: "\t")
     }
 
-    private static func escaped(_ value: String) -> String {
+    static func escaped(_ value: String) -> String {
         var result = ""
         for scalar in value.unicodeScalars {
             switch scalar {
@@ -56,10 +57,10 @@ package struct Fields: Equatable, Sendable {
         return result
     }
 
-    private static func unescaped(_ value: some StringProtocol) -> String {
+    private static func unescaped(_ value: some Sequence<Unicode.Scalar>) -> String {
         var result = String.UnicodeScalarView()
         var escaping = false
-        for scalar in value.unicodeScalars {
+        for scalar in value {
             if escaping {
                 switch scalar {
                 case "t": result.append("\t")

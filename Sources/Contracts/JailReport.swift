@@ -8,12 +8,14 @@ package struct JailReport: Equatable, Sendable {
         case timedOut
         /// The control descriptor asked for the end.
         case cancelled
-        /// The jail could not be built, or the program not executed: nothing of the command ran.
+        /// The jail could not be built, or the program not executed: nothing of the command ran. Two stages are
+        /// different, `watch` and `kill`: the command did run, and its processes may be there still.
         case failed(stage: String, errno: Int32, message: String)
     }
 
     package var end: End
-    /// Processes of the command's tree that were still there at its end and had to be killed.
+    /// Processes of the command's tree that were still there at its end and had to be killed. At least so many: one
+    /// whose own parent took its end in, while being killed itself, is not seen.
     package var killed: Int
     /// Milliseconds: wall clock, user and system time of the whole tree.
     package var wall: Int64

@@ -18,9 +18,9 @@ package struct JailRequest: Equatable, Sendable {
     package var workingDirectory: String?
     /// The one TCP port the command may connect to (a local proxy's); none if nil.
     package var proxyPort: UInt16?
-    /// From start to SIGTERM, in milliseconds, at least 1.
+    /// From start to SIGTERM, in milliseconds, 1 to `longestWait`.
     package var timeout: Int64
-    /// From SIGTERM to SIGKILL, in milliseconds, at least 0.
+    /// From SIGTERM to SIGKILL, in milliseconds, 0 to `longestWait`.
     package var grace: Int64
     /// Descriptor numbers in agent-jail, both optional.
     package var reportDescriptor: Int32?
@@ -48,6 +48,9 @@ package struct JailRequest: Equatable, Sendable {
         self.environment = environment
         self.command = command
     }
+
+    /// A week, in milliseconds: no wait of the jail is without end.
+    package static let longestWait: Int64 = 7 * 24 * 3_600_000
 
     /// The command line, without the program's own name.
     package var arguments: [String] {

@@ -17,7 +17,8 @@ extension JailRequest {
             guard Self.options.contains(option) else { throw JailUsageError("unknown option \(option)") }
             guard let value = rest.popFirst() else { throw JailUsageError("\(option) needs a value") }
             if option == "--env" {
-                guard let mark = value.firstIndex(of: "="), mark != value.startIndex else {
+                // By bytes: "=" and a combining mark that begins the value are one Character, which is not "=".
+                guard let mark = value.utf8.firstIndex(of: UInt8(ascii: "=")), mark != value.startIndex else {
                     throw JailUsageError("--env \(value): NAME=value is wanted")
                 }
                 environment.append(value)
@@ -31,8 +32,9 @@ extension JailRequest {
             let known = JailProfile.allCases.map(\.rawValue).joined(separator: ", ")
             throw JailUsageError("--profile \(profileName): one of \(known) is wanted")
         }
-        let timeout: Int64 = try Self.number("--timeout-ms", try Self.needed("--timeout-ms", options), 1...Int64.max)
-        let grace: Int64 = try Self.number("--grace-ms", try Self.needed("--grace-ms", options), 0...Int64.max)
+        let timeout = try Self.number(
+            "--timeout-ms", try Self.needed("--timeout-ms", options), 1...Self.longestWait)
+        let grace = try Self.number("--grace-ms", try Self.needed("--grace-ms", options), 0...Self.longestWait)
         self.init(
             profile: profile,
             project: try Self.absolute("--project", try Self.needed("--project", options)),
@@ -60,7 +62,9 @@ extension JailRequest {
     }
 
     private static func absolute(_ option: String, _ value: String) throws(JailUsageError) -> String {
-        guard value.hasPrefix("/") else { throw JailUsageError("\(option) \(value): an absolute path is wanted") }
+        guard value.utf8.first == UInt8(ascii: "/") else {
+            throw JailUsageError("\(option) \(value): an absolute path is wanted")
+        }
         return value
     }
 

@@ -22,7 +22,7 @@ package enum StatusLine: Equatable, Sendable {
         }
     }
 
-    /// A reason is cut to this many characters, so that a line stays below PIPE_BUF and is written as a whole.
+    /// A reason is cut to this many bytes on the wire, so that a line has at most 1024 and a pipe takes it as a whole.
     package static let reasonLimit = 600
 
     /// The line, without its newline.
@@ -35,10 +35,19 @@ package enum StatusLine: Equatable, Sendable {
             fields.append("end")
             fields.append("outcome", outcome)
             fields.append("exit", String(exit))
-            fields.append("reason", String(reason.prefix(Self.reasonLimit)))
+            fields.append("reason", Self.cut(reason))
             progress.write(to: &fields)
         }
         return fields.line
+    }
+
+    private static func cut(_ reason: String) -> String {
+        var room = reasonLimit
+        let kept = reason.unicodeScalars.prefix { scalar in
+            room -= Fields.escaped(String(scalar)).utf8.count
+            return room >= 0
+        }
+        return String(kept)
     }
 
     /// Parses a line; nil if it is none of the three.

@@ -1,6 +1,7 @@
 /// A record as it lies in the spool: redacted, numbered, in its wire form.
 package struct Delivery: Equatable, Sendable {
-    /// Its number in the job, from 1, without a gap.
+    /// Its number in the job, from 1. Deliveries are consecutive; where records are gone for good, one gap record
+    /// stands for all of them (`event.name` "gap", with `gap.from`, `gap.to`, `gap.reason`) and has the last one's.
     package let seq: Int64
     /// The log record as one line of JSON.
     package let record: String
@@ -35,4 +36,11 @@ package protocol EventSink {
     var name: String { get }
     /// - Throws: `SinkError` if nothing could be taken; the caller waits and tries again.
     mutating func deliver(_ batch: [Delivery]) throws(SinkError) -> Int64
+    /// The highest `seq` of this job that the medium holds already, as far as the sink can tell: 0 if there is none,
+    /// nil if it does not know. A new spool numbers its records on from there. Within 5 seconds.
+    mutating func lastTaken() -> Int64?
+}
+
+extension EventSink {
+    package mutating func lastTaken() -> Int64? { 0 }
 }

@@ -13,8 +13,9 @@ package let openPathOnly: Int32 = 0o10_000_000
 package func openBeneath(
     _ folder: Int32, _ path: String, _ flags: Int32, mode: UInt32 = 0, subject: String
 ) throws(SystemError) -> Descriptor {
-    let all = flags | O_CLOEXEC | O_NOCTTY | (flags & openPathOnly == 0 ? O_NONBLOCK : 0)
-    let result = clinux_open_beneath(folder, path, all, mode, 1)
+    // openat2(2) refuses with EINVAL any flag that O_PATH has no use for.
+    let always = flags & openPathOnly == 0 ? O_CLOEXEC | O_NOCTTY | O_NONBLOCK : O_CLOEXEC
+    let result = clinux_open_beneath(folder, path, flags | always, mode, 1)
     guard result >= 0 else { throw SystemError("open", code: -result, subject: subject) }
     return Descriptor(adopting: result)
 }

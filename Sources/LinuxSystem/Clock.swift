@@ -25,7 +25,11 @@ package struct Deadline: Sendable, Equatable {
 
     package static let never = Deadline(at: .max)
 
-    package static func after(milliseconds: Int64) -> Deadline { Deadline(at: Clock.monotonic + max(0, milliseconds)) }
+    /// The moment in so many milliseconds; never, if that is beyond the clock.
+    package static func after(milliseconds: Int64) -> Deadline {
+        let (moment, overflows) = Clock.monotonic.addingReportingOverflow(max(0, milliseconds))
+        return Deadline(at: overflows ? .max : moment)
+    }
 
     package var hasPassed: Bool { remaining <= 0 }
 

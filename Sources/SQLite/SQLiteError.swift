@@ -20,6 +20,8 @@ package struct SQLiteError: Error, Equatable, CustomStringConvertible {
     package var isBusy: Bool { primary == SQLITE_BUSY || primary == SQLITE_LOCKED }
     /// The file is damaged, or no database.
     package var isCorrupt: Bool { primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB }
+    /// The statement does not fit the database: a table or column is missing.
+    package var isSchema: Bool { primary == SQLITE_ERROR || primary == SQLITE_SCHEMA }
     package var isInputOutput: Bool { primary == SQLITE_IOERR }
     package var cannotOpen: Bool { primary == SQLITE_CANTOPEN || primary == SQLITE_PERM || primary == SQLITE_READONLY }
     package var isConstraint: Bool { primary == SQLITE_CONSTRAINT }

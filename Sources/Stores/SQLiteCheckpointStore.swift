@@ -25,7 +25,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         if access(path, F_OK) != 0 { try Self.create(path: path, job: job) }
         do throws(SQLiteError) {
             database = try Database(path: path, mode: .readWriteCreate)
-            try Self.check(database, path: path, job: job)
+            try Self.check(database)
             try database.execute(Schema.connection)
         } catch {
             throw place(error)
@@ -77,7 +77,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
 
     // MARK: Checking
 
-    private static func check(_ database: Database, path: String, job: String) throws(SQLiteError) {
+    private static func check(_ database: Database) throws(SQLiteError) {
         if let verdict = try database.text("PRAGMA quick_check(1)"), verdict != "ok" {
             throw SQLiteError(code: 11, message: verdict, sql: "PRAGMA quick_check")
         }
@@ -121,7 +121,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
 
     /// SQLite's error as the contract's.
     static func failure(_ error: SQLiteError, _ path: String) -> StoreError {
-        if error.isCorrupt {
+        if error.isCorrupt || error.isSchema {
             return StoreError(
                 .unusable, "the checkpoint \(path) is damaged (\(error)); it is left as it is: restore it from a backup"
             )

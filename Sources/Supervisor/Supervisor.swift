@@ -1,1 +1,268 @@
-// Placeholder until the first file of this target lands.
+import CLinux
+import Contracts
+import Glibc
+import LinuxSystem
+
+/// PID 1 over the gateway and the loop: starts them, reaps, restarts, watches, stops.
+///
+/// One thread and one wait. Every turn of `run` takes what has come (signals, status lines, ended children), then
+/// does what is due; nothing else ever blocks.
+final class Supervisor {
+    /// Where the run is.
+    private enum Stage {
+        case running
+        /// The loop has been told to stop and is killed at that moment.
+        case stopping(killAt: Int64)
+        /// The loop is gone for good; the gateway ships what is left, until that moment.
+        case draining(until: Int64)
+        case over
+    }
+
+    private let settings: InitSettings
+    private let agentd: String
+    private let signals: SignalSource
+    private let plumbing: Plumbing
+    private let plan: StopPlan
+    private let loop: Child
+    private let gateway: Child
+    private let terminationLog: TerminationLog
+    private var stage = Stage.running
+    private var verdict: Verdict?
+    private var progress = StatusLine.Progress(phase: "START", step: 0, seq: 0)
+    /// When SIGTERM came.
+    private var stopAt: Int64?
+
+    /// - Throws: `SystemError`: no pipes or no /dev/null to be had.
+    init(settings: InitSettings, agentd: String, signals: SignalSource) throws(SystemError) {
+        self.settings = settings
+        self.agentd = agentd
+        self.signals = signals
+        plan = StopPlan(grace: settings.grace)
+        terminationLog = TerminationLog(path: settings.terminationLog, isExplicit: settings.terminationLogIsExplicit)
+        plumbing = try Plumbing()
+        loop = try Child(name: "loop")
+        gateway = try Child(name: "gateway")
+    }
+
+    /// Runs the agent to its end and returns the exit code of the container.
+    func run() -> Int32 {
+        writeAhead()
+        var last = Clock.monotonic
+        var more = false
+        while true {
+            wait(for: more ? 0 : 1000)
+            let now = Clock.monotonic
+            // A turn takes a second at most: if more has passed, we were frozen, and the children with us.
+            if now - last > 5000 { [loop, gateway].forEach { $0.forgive(now - last) } }
+            last = now
+            for signal in signals.take() { handle(signal, at: now) }
+            for child in [loop, gateway] { takeStatus(of: child, at: now) }
+            let ended = reapEnded()
+            more = !ended.isEmpty
+            for one in ended { handle(one, at: now) }
+            advance(at: now)
+            if case .over = stage { break }
+        }
+        endLeftovers(limit: plan.leftoversLimit, signals: signals)
+        return finish()
+    }
+
+    /// Waits for signals and status lines; at most a second, so that an ended child is found even if its SIGCHLD
+    /// was lost.
+    private func wait(for limit: Int64) {
+        var deadline = Deadline.after(milliseconds: limit)
+        for case let moment? in [loop.startAt, gateway.startAt] { deadline = deadline.sooner(Deadline(at: moment)) }
+        switch stage {
+        case .stopping(let moment), .draining(let moment): deadline = deadline.sooner(Deadline(at: moment))
+        case .running, .over: break
+        }
+        do throws(SystemError) {
+            let sources = [signals.descriptor, loop.status.reader.number, gateway.status.reader.number]
+            _ = try waitReadable(sources, until: deadline)
+        } catch {
+            // ENOMEM is all that is left (poll(2)); PID 1 goes on, and not in a spin.
+            usleep(100_000)
+        }
+    }
+
+    // MARK: What has come
+
+    private func handle(_ signal: ReceivedSignal, at now: Int64) {
+        guard [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal.number) else { return }
+        let name = signalName(signal.number)
+        guard !isInit || signal.isFromOutside else {
+            logLine("\(name) from process \(signal.sender) inside the container is ignored")
+            return
+        }
+        guard stopAt == nil else {
+            logLine("\(name) again: already stopping")
+            return
+        }
+        stopAt = now
+        logLine("\(name): stopping within \(settings.grace / 1000) s")
+        switch stage {
+        case .running: stopLoop(at: now)
+        case .stopping(let killAt): stage = .stopping(killAt: min(killAt, now + plan.mainLimit))
+        case .draining(let until): stage = .draining(until: min(until, now + plan.drainLimit))
+        case .over: break
+        }
+    }
+
+    private func takeStatus(of child: Child, at now: Int64) {
+        for line in child.takeStatus(at: now) where child === loop {
+            switch line {
+            case .beat: break
+            case .progress(let progress), .end(_, _, _, let progress):
+                let isNews = progress.phase != self.progress.phase
+                self.progress = progress
+                if isNews { writeAhead() }
+            }
+        }
+    }
+
+    private func handle(_ ended: Reaped, at now: Int64) {
+        guard let child = [loop, gateway].first(where: { $0.pid == ended.pid }) else { return }
+        // What it wrote before it died; after it nobody else writes there.
+        takeStatus(of: child, at: now)
+        child.died(ended.end)
+        if child === loop { loopEnded(ended.end, at: now) } else { gatewayEnded(ended.end, at: now) }
+    }
+
+    private func loopEnded(_ end: ProcessEnd, at now: Int64) {
+        switch stage {
+        case .running:
+            verdict = Verdict(loopEnded: end, farewell: loop.farewell)
+            if verdict == nil { restart(loop, at: now) } else { drain(at: now) }
+        case .stopping:
+            verdict = verdict ?? Verdict(stoppedLoop: end, farewell: loop.farewell)
+            drain(at: now)
+        case .draining, .over: break
+        }
+    }
+
+    private func gatewayEnded(_ end: ProcessEnd, at now: Int64) {
+        if case .draining = stage {
+            let isDone: Bool =
+                switch end {
+                case .exited(let code): ExitCode(rawValue: code)?.isFinal ?? false
+                case .signaled(let signal): signal == SIGTERM
+                }
+            if isDone { stage = .over } else { restart(gateway, at: now) }
+            return
+        }
+        switch end {
+        case .exited(ExitCode.configuration.rawValue):
+            giveUp(Verdict(.configuration, reason: gateway.lastEnds), at: now)
+        case .exited(ExitCode.notPermitted.rawValue):
+            giveUp(Verdict(.notPermitted, reason: gateway.lastEnds), at: now)
+        default: restart(gateway, at: now)
+        }
+    }
+
+    // MARK: What follows
+
+    private func restart(_ child: Child, at now: Int64) {
+        if let delay = child.planRestart(at: now) {
+            logLine("\(child.lastEnds); starting it again in \(delay) ms (restart \(child.restarts))")
+            writeAhead()
+        } else {
+            giveUp(Verdict(.internalError, reason: "\(child.lastEnds); its restart budget is spent"), at: now)
+        }
+    }
+
+    /// Ends the run for a reason that is not the loop's own: whatever still runs is stopped in stages.
+    private func giveUp(_ verdict: Verdict, at now: Int64) {
+        logLine(verdict.reason)
+        switch stage {
+        case .running:
+            self.verdict = verdict
+            stopLoop(at: now)
+        // The loop goes on saving; that the gateway is gone does not change how the run ends.
+        case .stopping: break
+        case .draining: stage = .over
+        case .over: break
+        }
+    }
+
+    private func stopLoop(at now: Int64) {
+        loop.cancelStart()
+        guard loop.pid != nil else {
+            verdict = verdict ?? Verdict(.stopped, reason: "told to stop while the loop did not run")
+            return drain(at: now)
+        }
+        logLine("SIGTERM to the loop; SIGKILL in \(plan.mainLimit) ms")
+        loop.send(SIGTERM)
+        stage = .stopping(killAt: now + plan.mainLimit)
+    }
+
+    private func drain(at now: Int64) {
+        let until = min(now + StopPlan.ordinaryDrain, stopAt.map { $0 + plan.drainLimit } ?? .max)
+        logLine("the loop has ended; the gateway has \(max(0, until - now)) ms to ship what is left")
+        stage = .draining(until: until)
+        loop.cancelStart()
+        plumbing.closeLoopEnds()
+        // SIGTERM would kill one that has not come so far as to handle it, and what is in the pipes with it. It ends
+        // by itself, as one that is still to be started does, when it has read them to their end.
+        if gateway.isUp { gateway.send(SIGTERM) }
+        gateway.hastenStart()
+        if gateway.pid == nil, gateway.startAt == nil { stage = .over }
+    }
+
+    private func advance(at now: Int64) {
+        for child in [loop, gateway] {
+            if let startAt = child.startAt, startAt <= now { start(child, at: now) }
+        }
+        switch stage {
+        case .running:
+            for child in [loop, gateway] { child.killIfHung(at: now, limit: settings.watchdog, place: place) }
+        case .stopping(let killAt) where killAt <= now:
+            logLine("the loop has not ended (last known \(place)); SIGKILL")
+            loop.send(SIGKILL)
+            stage = .stopping(killAt: .max)
+        case .draining(let until) where until <= now:
+            logLine("the gateway has not ended in time")
+            stage = .over
+        case .stopping, .draining, .over: break
+        }
+    }
+
+    private func start(_ child: Child, at now: Int64) {
+        let status = child.status.writer.number
+        let (descriptors, arguments) = child === loop ? plumbing.loop(status: status) : plumbing.gateway(status: status)
+        let result = withCStrings(["agentd"] + arguments) { argv in
+            // The environment as the kernel gave it to us, byte for byte. A session of its own: what a terminal
+            // sends (^C, ^Z) is for PID 1 to deal with.
+            clinux_spawn(
+                agentd, argv, clinux_environment(), descriptors.map(\.ours), descriptors.map(\.childs),
+                Int32(descriptors.count), 1)
+        }
+        if result > 1 {
+            child.started(result, at: now)
+        } else {
+            child.couldNotStart(SystemError("posix_spawn", code: -result, subject: agentd))
+            restart(child, at: now)
+        }
+    }
+
+    // MARK: The record
+
+    private var place: String { "phase \(progress.phase), step \(progress.step), seq \(progress.seq)" }
+
+    private func writeAhead() {
+        terminationLog.write(
+            message(Verdict(code: 0, outcome: "unfinished", reason: "the run had not ended yet"), exitCode: nil))
+    }
+
+    private func finish() -> Int32 {
+        let verdict = verdict ?? Verdict(.internalError, reason: "the run ended without a verdict")
+        terminationLog.write(message(verdict, exitCode: verdict.code))
+        logLine("\(verdict.outcome), exit code \(verdict.code): \(verdict.reason)")
+        return verdict.code
+    }
+
+    private func message(_ verdict: Verdict, exitCode: Int32?) -> TerminationMessage {
+        TerminationMessage(
+            outcome: verdict.outcome, exitCode: exitCode, reason: verdict.reason, phase: progress.phase,
+            step: progress.step, seq: progress.seq, restarts: loop.restarts + gateway.restarts)
+    }
+}

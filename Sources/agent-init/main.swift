@@ -1,1 +1,4 @@
-print("not yet")
+import Glibc
+import Supervisor
+
+exit(agentInit())

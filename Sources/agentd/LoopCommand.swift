@@ -29,8 +29,8 @@ struct LoopCommand: ParsableCommand {
             let wiring = try Wiring(settings: settings, environment: environment)
             try wiring.proveJail(attention: attention)
             let ledger = try Ledger(store: wiring.store(), version: version, host: hostName())
-            ledger.onCommit = { [ledger] _ in
-                supervisor.tell(ledger.state.progress)
+            ledger.onCommit = { state in
+                supervisor.tell(state.progress)
                 live.committed()
             }
             defer { progress = ledger.state.progress }

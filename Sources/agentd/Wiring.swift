@@ -19,7 +19,9 @@ struct Wiring {
         secrets = try Secrets(folder: settings.folders.secrets)
         let (api, key) = try secrets.key(for: settings.model)
         self.api = api
-        provider = try Wiring.provider(api, key: key, settings: settings, environment: environment)
+        let network = try HTTPConfiguration(proxy: settings.proxy, environment: environment)
+        provider = try makeProvider(
+            api, ProviderConfiguration(baseURL: settings.model.baseURL, key: key, network: network))
         guard let folder = programFolder() else {
             throw StartError(.configuration, "/proc is not mounted: agentd cannot find agent-jail beside it")
         }
@@ -36,11 +38,11 @@ struct Wiring {
     func proveJail(attention: any Attention) throws {
         for profile in JailProfile.allCases {
             let result: CommandResult
-            do {
+            do throws(JailUnavailable) {
                 result = try commands.run(
                     ["true"], id: "jail-proof", profile: profile, timeout: 10000, attention: attention)
-            } catch let problem as JailUnavailable {
-                throw StartError(.notPermitted, LoopEnd.noJail(problem).reason)
+            } catch {
+                throw StartError(.notPermitted, LoopEnd.noJail(error).reason)
             }
             guard result.report.end != .exited(0), result.interruption == nil else { continue }
             let problem = JailUnavailable(

@@ -77,7 +77,9 @@ struct SettingsTests {
     }
 
     @Test func `lowercase proxy names count, uppercase ones win`() throws {
-        let both = ["http_proxy": "http://a:1", "HTTP_PROXY": "http://b:2", "https_proxy": "http://u:p@127.0.0.1:3128/"]
+        let both = [
+            "http_proxy": "http://a:1", "HTTP_PROXY": "http://b:2", "https_proxy": "http://u:p@127.0.0.1:3128/",
+        ]
         let settings = try Settings(environment: Self.least.merging(both) { $1 })
         #expect(settings.proxy.http == "http://b:2")
         #expect(settings.proxy.localPort == 3128)
@@ -111,7 +113,8 @@ struct SecretsTests {
         let both = ["anthropic-api-key": "a", "openai-api-key": "o"]
         #expect(try key(both, provider: "openai") == "openai o")
         for (files, provider, exit) in [
-            (both, nil, .configuration), ([:], nil, .notPermitted), (["anthropic-api-key": "a"], "openai", .notPermitted),
+            (both, nil, .configuration), ([:], nil, .notPermitted),
+            (["anthropic-api-key": "a"], "openai", .notPermitted),
         ] as [([String: String], String?, ExitCode)] {
             #expect { try key(files, provider: provider) } throws: { ($0 as? StartError)?.exit == exit }
         }

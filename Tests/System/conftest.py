@@ -1,7 +1,12 @@
 """What several test files use."""
 
+import contextlib
+import os
+
 import pytest
 
+import jailed
+from job import Job
 from model_client import SCRIPT
 from model_server_process import ModelServerProcess
 
@@ -11,3 +16,18 @@ def server(tmp_path):
     """The model server with the script of `model_client`."""
     with ModelServerProcess(SCRIPT, tmp_path) as process:
         yield process
+
+
+@pytest.fixture(params=sorted({os.getuid(), 1000} if os.getuid() == 0 else {os.getuid()}), ids=lambda uid: f"uid{uid}")
+def workspace(request):
+    """A project tree with its neighbours, for the present user and, as root, for UID 1000 too."""
+    workspace = jailed.Workspace(request.param)
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture
+def new_job():
+    """Makes jobs that end with the test: `new_job(script, **settings)`."""
+    with contextlib.ExitStack() as jobs:
+        yield lambda *arguments, **settings: jobs.enter_context(Job(*arguments, **settings))

@@ -105,6 +105,12 @@ def test_a_call_of_a_tool_that_was_not_offered_is_a_script_error(server):
     assert "calls 'execute', which was not offered" in script_error(server, anthropic([USER], tools=["list_files"]))
 
 
+def test_a_turn_may_call_a_tool_that_was_not_offered_if_its_script_says_so(tmp_path):
+    with ModelServerProcess({"turns": [{"tools": [{"name": "fly", "input": {}}], "unoffered": True}]}, tmp_path) as other:
+        status, _, body = post(other, "/v1/messages", ANTHROPIC, anthropic([USER]))
+    assert status == 200 and json.loads(body)["content"][0]["name"] == "fly"
+
+
 def test_an_expectation_that_is_not_met_is_a_script_error(server):
     messages = [USER, CALLS, user(result("toolu_0_0", "nothing"), result("toolu_0_1", "nothing"))]
     assert "turn 1: expected 'Makefile'" in script_error(server, anthropic(messages))

@@ -53,7 +53,7 @@ extension AgentLoop {
     /// - Throws: `StoreError`.
     func settle(_ open: OpenCall) throws(StoreError) {
         var text = """
-            This call was running when its process was killed, and has not been run again. What it did until then \
+            interrupted: this call was running when its process was killed, and has not been run again. What it did until then \
             stands, and may be a part of what it should have done. Look before you repeat it.
 
             """

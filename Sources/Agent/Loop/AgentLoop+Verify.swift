@@ -27,9 +27,7 @@ extension AgentLoop {
                 return .noJail(error)
             }
             if result.interruption != nil { return nil }
-            if case .failed(let stage, _, let message) = result.report.end {
-                return .noJail(JailUnavailable("\(stage): \(message)"))
-            }
+            if let problem = result.missingJail { return .noJail(problem) }
             check("\(what) `\(command)`", result.report.end == .exited(0), String(result.output.suffix(4000)))
         }
         var events: [Event] = [.verified(.init(passed: passed, report: report))]

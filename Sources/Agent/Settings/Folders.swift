@@ -99,7 +99,9 @@ package struct Folders: Equatable, Sendable {
                     "\(setting): the folder \(path) cannot be made (\(error)); mount a writable volume there or make "
                         + "it writable for UID \(getuid())")
             }
-            guard access(path, W_OK | X_OK) == 0 else {
+            // In a pod the home lies on the read-only root, and only what is mounted in it (.local) can be written.
+            let rights = path == home ? X_OK : W_OK | X_OK
+            guard access(path, rights) == 0 else {
                 throw StartError(
                     .configuration,
                     "\(setting): the folder \(path) is not writable for UID \(getuid()) (\(SystemError.last("access"))); "

@@ -26,12 +26,23 @@ package enum Event: Equatable, Sendable {
         package var host: String
         /// Whether there was a journal before.
         package var resumed: Bool
+
+        package init(version: String, host: String, resumed: Bool) {
+            self.version = version
+            self.host = host
+            self.resumed = resumed
+        }
     }
 
     package struct TaskReceived: Codable, Equatable, Sendable {
         package var text: String
         /// `AGENT_TASK`, `AGENT_TASK_FILE` or the id of a command.
         package var source: String
+
+        package init(text: String, source: String) {
+            self.text = text
+            self.source = source
+        }
     }
 
     /// A command from outside, recorded before it is acted on.
@@ -43,6 +54,12 @@ package enum Event: Equatable, Sendable {
         package var id: String
         package var kind: Kind
         package var text: String
+
+        package init(id: String, kind: Kind, text: String) {
+            self.id = id
+            self.kind = kind
+            self.text = text
+        }
     }
 
     /// A request is about to be sent.
@@ -52,6 +69,12 @@ package enum Event: Equatable, Sendable {
         package var attempt: Int
         /// Tokens held against the budget until the answer settles them.
         package var hold: Int
+
+        package init(turn: Int, attempt: Int, hold: Int) {
+            self.turn = turn
+            self.attempt = attempt
+            self.hold = hold
+        }
     }
 
     package struct LLMDone: Codable, Equatable, Sendable {
@@ -68,6 +91,22 @@ package enum Event: Equatable, Sendable {
         package var requestID: String?
         /// Milliseconds from request to whole answer.
         package var duration: Int64
+
+        package init(
+            turn: Int, attempt: Int, content: [Block], calls: [Call], stop: StopReason, usage: TokenUsage? = nil,
+            cost: Double? = nil, model: String? = nil, requestID: String? = nil, duration: Int64
+        ) {
+            self.turn = turn
+            self.attempt = attempt
+            self.content = content
+            self.calls = calls
+            self.stop = stop
+            self.usage = usage
+            self.cost = cost
+            self.model = model
+            self.requestID = requestID
+            self.duration = duration
+        }
     }
 
     package struct LLMFailed: Codable, Equatable, Sendable {
@@ -77,6 +116,14 @@ package enum Event: Equatable, Sendable {
         package var message: String
         /// When the next try is due (milliseconds since 1970); nil if there is none.
         package var retryAt: Int64?
+
+        package init(turn: Int, attempt: Int, kind: LLMError.Kind, message: String, retryAt: Int64? = nil) {
+            self.turn = turn
+            self.attempt = attempt
+            self.kind = kind
+            self.message = message
+            self.retryAt = retryAt
+        }
     }
 
     /// A tool call of an answer.
@@ -87,12 +134,25 @@ package enum Event: Equatable, Sendable {
         package var tool: String
         package var input: JSON
         package var isIdempotent: Bool
+
+        package init(id: String, providerID: String, tool: String, input: JSON, isIdempotent: Bool) {
+            self.id = id
+            self.providerID = providerID
+            self.tool = tool
+            self.input = input
+            self.isIdempotent = isIdempotent
+        }
     }
 
     /// The call is about to be run.
     package struct CallStarted: Codable, Equatable, Sendable {
         package var call: String
         package var attempt: Int
+
+        package init(call: String, attempt: Int) {
+            self.call = call
+            self.attempt = attempt
+        }
     }
 
     package struct CallFinished: Codable, Equatable, Sendable {
@@ -113,6 +173,17 @@ package enum Event: Equatable, Sendable {
         package var facts: [String: JSON]
         /// Milliseconds.
         package var duration: Int64
+
+        package init(
+            call: String, outcome: Outcome, content: String, effects: [Effect], facts: [String: JSON], duration: Int64
+        ) {
+            self.call = call
+            self.outcome = outcome
+            self.content = content
+            self.effects = effects
+            self.facts = facts
+            self.duration = duration
+        }
     }
 
     package struct PhaseChanged: Codable, Equatable, Sendable {
@@ -123,6 +194,14 @@ package enum Event: Equatable, Sendable {
         package var reason: String
         /// What the model is told about it.
         package var brief: String
+
+        package init(from: Phase, to: Phase, number: Int, reason: String, brief: String) {
+            self.from = from
+            self.to = to
+            self.number = number
+            self.reason = reason
+            self.brief = brief
+        }
     }
 
     package struct Noted: Codable, Equatable, Sendable {
@@ -134,16 +213,30 @@ package enum Event: Equatable, Sendable {
         }
         package var kind: Kind
         package var text: String
+
+        package init(kind: Kind, text: String) {
+            self.kind = kind
+            self.text = text
+        }
     }
 
     package struct Verified: Codable, Equatable, Sendable {
         package var passed: Bool
         /// Each thing that was checked, in words, with its result.
         package var report: [String]
+
+        package init(passed: Bool, report: [String]) {
+            self.passed = passed
+            self.report = report
+        }
     }
 
     package struct StatusChanged: Codable, Equatable, Sendable {
         package var status: Status
+
+        package init(status: Status) {
+            self.status = status
+        }
     }
 }
 

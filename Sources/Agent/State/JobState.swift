@@ -99,5 +99,13 @@ package struct JobState: Equatable, Sendable {
         package var interrupted = 0
         /// Calls that were refused.
         package var refused = 0
+
+        package init(run: Int = 0, ended: Int = 0, reused: Int = 0, interrupted: Int = 0, refused: Int = 0) {
+            self.run = run
+            self.ended = ended
+            self.reused = reused
+            self.interrupted = interrupted
+            self.refused = refused
+        }
     }
 }

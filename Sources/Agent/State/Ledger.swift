@@ -9,8 +9,8 @@ package final class Ledger {
     package private(set) var state: JobState
     private let store: any CheckpointStore
     private let now: () -> Int64
-    /// Called after each commit with what was committed.
-    package var onCommit: ([StoredEvent]) -> Void = { _ in }
+    /// Called after each commit with the state after it.
+    package var onCommit: (JobState) -> Void = { _ in }
 
     /// Takes the job over: the older owner, if there is one, can commit nothing from now on.
     ///
@@ -41,7 +41,7 @@ package final class Ledger {
         }
         try store.append(stored, state: next)
         state = next
-        onCommit(stored)
+        onCommit(state)
     }
 
     package func commit(_ event: Event) throws(StoreError) { try commit([event]) }

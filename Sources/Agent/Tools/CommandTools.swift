@@ -96,14 +96,21 @@ extension JailedCommands {
             throw .noJail(error)
         }
         // Whatever part of the jail could not be built: nothing may go on without it.
-        if case .failed(let stage, _, let message) = result.report.end, stage != "exec" {
-            throw .noJail(JailUnavailable("\(stage): \(message)"))
-        }
+        if let problem = result.missingJail { throw .noJail(problem) }
         return result
     }
 }
 
 extension CommandResult {
+    /// Why the jail cannot be had, if that is how it ended. A program that cannot be executed, a process table that is
+    /// full, and a command that ran and does not die are failures of the command alone.
+    var missingJail: JailUnavailable? {
+        guard case .failed(let stage, _, let message) = report.end,
+            !["exec", "fork", "watch", "kill"].contains(stage)
+        else { return nil }
+        return JailUnavailable("\(stage): \(message)")
+    }
+
     /// The result as the model and the log see it.
     fileprivate func toolResult(timeoutSeconds: Int) -> ToolResult {
         var facts: [String: JSON] = [
@@ -128,9 +135,9 @@ extension CommandResult {
         case .cancelled:
             outcome = .interrupted
             headline = "interrupted: the process was told to stop while the command ran"
-        case .failed(_, _, let message):
+        case .failed(let stage, _, let message):
             outcome = .failed
-            headline = "not run: \(message)"
+            headline = stage == "watch" || stage == "kill" ? message : "not run: \(message)"
         }
         var text = headline + "\n"
         if report.killed > 0 { text += "\(report.killed) background processes were killed at its end\n" }

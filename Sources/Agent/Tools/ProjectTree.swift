@@ -74,6 +74,7 @@ package final class ProjectTree {
     /// A crash leaves at most a file named `.agent-init-…` behind, which the next write of that name replaces.
     /// - Throws: `SystemError`, as `read`; ENOSPC and EDQUOT if there is no room.
     package func write(_ name: String, _ content: [UInt8]) throws(SystemError) {
+        guard !relative(name).hasPrefix("/") else { throw SystemError("open", code: EXDEV, subject: name) }
         var parts = relative(name).split(separator: "/", omittingEmptySubsequences: true).map(String.init)
         guard let last = parts.popLast(), last != ".", last != ".." else {
             throw SystemError("open", code: EISDIR, subject: name)

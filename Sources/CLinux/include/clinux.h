@@ -8,6 +8,9 @@
 
 #include <stdint.h>
 
+#include "cjail.h"
+#include "cinit.h"
+
 // prctl(option, a, b, c, d).
 int clinux_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 

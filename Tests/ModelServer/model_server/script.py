@@ -149,6 +149,7 @@ def turn(value, where):
     fields(value, where, {
         "thinking": text, "text": text, "tools": list_of(tool), "stop": word, "usage": usage,
         "delay_ms": natural, "chunk_delay_ms": natural, "expect": list_of(text), "fault": fault,
+        "unoffered": boolean,
     })
 
 

@@ -55,7 +55,7 @@ class ModelServer(ThreadingHTTPServer):
         if turn is None:
             raise ScriptError(f"turn {position}: the script ends after {len(turns)} turns and has no \"after\"")
         for call in turn.get("tools", []):
-            if call["name"] not in conversation.tools:
+            if call["name"] not in conversation.tools and not turn.get("unoffered"):
                 raise ScriptError(f"turn {position}: calls {call['name']!r}, which was not offered; offered are "
                                   f"{', '.join(conversation.tools) or 'none'}")
         for wanted in turn.get("expect", []):

@@ -1,0 +1,35 @@
+// What PID 1 needs of the kernel and of glibc beyond clinux.h. Same rules: plain int types, results >= 0 or -errno.
+#ifndef CINIT_H
+#define CINIT_H
+
+// A signal that was sent to us: its number, why (si_code) and by whom (si_pid).
+struct clinux_signal {
+    int number;
+    int code;
+    int pid;
+};
+
+// Blocks all signals but those that a fault of our own raises, gives SIGCHLD its default disposition back (inherited
+// as ignored it would make the kernel throw exit statuses away) and returns a non-blocking signalfd(2) for the rest.
+int clinux_signals_open(void);
+
+// The next signal: 1 and `signal` filled, 0 if none is there.
+int clinux_signals_next(int descriptor, struct clinux_signal *signal);
+
+// "TERM" for 15, or NULL for a number that has no name.
+const char *clinux_signal_name(int number);
+
+// 1 if there is any child, running or ended, that has not been waited for; else 0.
+int clinux_has_children(void);
+
+// Starts `path` by posix_spawn(3) with an empty signal mask and default dispositions; every descriptor that is not
+// close-on-exec is passed on. Returns the pid.
+int clinux_spawn_inheriting(const char *path, char *const arguments[], char *const environment[]);
+
+// Our environment as the kernel gave it, its bytes untouched.
+char *const *clinux_environment(void);
+
+// The path by which the kernel started this program (AT_EXECFN of the auxiliary vector; needs no /proc), or NULL.
+const char *clinux_executable(void);
+
+#endif

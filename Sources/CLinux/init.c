@@ -1,0 +1,85 @@
+#define _GNU_SOURCE
+#include "clinux.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int clinux_signals_open(void) {
+    struct sigaction standard = {.sa_handler = SIG_DFL};
+    if (sigaction(SIGCHLD, &standard, NULL) < 0) return -errno;
+    sigset_t set;
+    sigfillset(&set);
+    // A blocked fault kills all the same (signal(7)), but a trap of our own should look like one.
+    const int faults[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS};
+    for (unsigned i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&set, faults[i]);
+    if (sigprocmask(SIG_SETMASK, &set, NULL) < 0) return -errno;
+    int result = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return result < 0 ? -errno : result;
+}
+
+int clinux_signals_next(int descriptor, struct clinux_signal *signal) {
+    struct signalfd_siginfo information;
+    for (;;) {
+        ssize_t count = read(descriptor, &information, sizeof information);
+        if (count == (ssize_t)sizeof information) {
+            signal->number = (int)information.ssi_signo;
+            signal->code = information.ssi_code;
+            signal->pid = (int)information.ssi_pid;
+            return 1;
+        }
+        if (count >= 0 || errno == EAGAIN) return 0;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+const char *clinux_signal_name(int number) { return sigabbrev_np(number); }
+
+int clinux_has_children(void) {
+    for (;;) {
+        // WNOWAIT: it stays to be reaped.
+        if (waitid(P_ALL, 0, NULL, WEXITED | WNOHANG | WNOWAIT) == 0) return 1;
+        if (errno != EINTR) return 0;
+    }
+}
+
+int clinux_spawn_inheriting(const char *path, char *const arguments[], char *const environment[]) {
+    posix_spawnattr_t attributes;
+    int code = posix_spawnattr_init(&attributes);
+    if (code != 0) return -code;
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    code = posix_spawnattr_setsigmask(&attributes, &none);
+    if (code == 0) code = posix_spawnattr_setsigdefault(&attributes, &all);
+    if (code == 0) code = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    // Never left at 0: a pid of 0 that reached kill() would signal our own group.
+    pid_t pid = -1;
+    if (code == 0) code = posix_spawn(&pid, path, NULL, &attributes, arguments, environment);
+    posix_spawnattr_destroy(&attributes);
+    if (code != 0) return -code;
+    return pid > 0 ? pid : -ECHILD;
+}
+
+static int root_is_ours;
+
+// A constructor of Swift's runtime looks for swift-backtrace beside /proc/self/exe and aborts where there is no /proc
+// (stdlib/public/runtime/Paths.cpp), before any line of ours has run. It does not look if it has SWIFT_ROOT. 101 is
+// the first priority that is free for programs: this runs before it.
+__attribute__((constructor(101))) static void start_without_proc(void) {
+    if (access("/proc/self/exe", F_OK) < 0 && !getenv("SWIFT_ROOT")) root_is_ours = setenv("SWIFT_ROOT", "/", 0) == 0;
+}
+
+char *const *clinux_environment(void) {
+    if (root_is_ours) unsetenv("SWIFT_ROOT");
+    root_is_ours = 0;
+    return environ;
+}
+
+const char *clinux_executable(void) { return (const char *)getauxval(AT_EXECFN); }

@@ -1,0 +1,251 @@
+package import Agent
+import Contracts
+import Events
+import Glibc
+package import LinuxSystem
+import SQLite
+
+/// The gateway's one thread: reads the journal and the loop's pipes, stores records in the spool, hands them to the
+/// sinks, and commands to the loop.
+///
+/// It never blocks but in its poll; whatever may block has a worker. Killed at any instant, it goes on from the spool.
+package final class Pipeline {
+    private let configuration: GatewayConfiguration
+    private let health: Health
+    private let spool: Spool
+    private let bell: Bell
+    private var intake: Intake
+    private var feeds: [SinkFeed] = []
+    private var commandWorker: CommandWorker?
+    private var commandPipe: CommandPipe
+    private var output: PipeSource
+    private var errors: PipeSource
+    private var live: LiveSource
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+
+    private var nextBeat: Int64 = 0
+    private var journalDue: Int64 = 0
+    private var storeDue: Int64 = 0
+    private var notes = NoteGate()
+
+    private static let beatInterval: Int64 = 2000
+    private static let journalInterval: Int64 = 250
+    /// What a new spool waits for its sinks to say what they hold already.
+    private static let startPatience: Int64 = 3000
+
+    /// Opens the spool and starts the sinks.
+    ///
+    /// - Throws: `GatewayError`: a folder, a sink or the journal that cannot be used.
+    package init(
+        _ configuration: GatewayConfiguration, journal: any JournalReader, sinks: [SinkPlan], commands: CommandPlan?,
+        health: Health
+    ) throws(GatewayError) {
+        self.configuration = configuration
+        self.health = health
+        let redactor = Redactor(secrets: configuration.secrets)
+        intake = Intake(journal: journal, redactor: redactor)
+        spool = try Spool(
+            path: configuration.spoolPath, job: configuration.job, limit: configuration.spoolLimit,
+            sinks: sinks.map(\.name))
+        do throws(SystemError) {
+            output = try PipeSource(configuration.loopStandardOutput, stream: .stdout, redactor: redactor)
+            errors = try PipeSource(configuration.loopStandardError, stream: .stderr, redactor: redactor)
+            live = try LiveSource(configuration.live)
+            commandPipe = try CommandPipe(configuration.commands)
+            if let status = configuration.status { try setNonBlocking(status, true) }
+            bell = try Bell()
+            for plan in sinks { feeds.append(SinkFeed(try SinkWorker(plan, done: bell))) }
+            if let commands { commandWorker = try CommandWorker(commands, done: bell) }
+        } catch {
+            throw GatewayError(.internalError, "the gateway cannot start: \(error)")
+        }
+        if let aside = spool.setAside {
+            intake.add(
+                .gateway(
+                    "the spool was damaged and is set aside as \(aside); the journal is shipped again from its beginning",
+                    name: "spool_damaged", severity: .error))
+        }
+        try awaitSinks()
+        do throws(StoreError) {
+            try intake.catchUp(with: spool)
+        } catch {
+            throw GatewayError(.tryAgain, "the journal cannot be read: \(error)")
+        }
+    }
+
+    deinit { buffer.deallocate() }
+
+    /// Whether the loop has ended: PID 1 closes all its pipes then.
+    package var sourcesHaveEnded: Bool { output.hasEnded && errors.hasEnded && live.hasEnded }
+
+    // MARK: The beginning
+
+    /// Waits until the sinks are made. A new spool also has to know what they hold of this job already: a number that
+    /// a stream or a file has seen before would pass for a repetition.
+    private func awaitSinks() throws(GatewayError) {
+        let deadline = Deadline.after(milliseconds: Self.startPatience)
+        while feeds.contains(where: { $0.start == nil }), !deadline.hasPassed {
+            bell.wait(deadline.remaining)
+            settle()
+            beat()
+        }
+        var highest: Int64 = 0
+        for feed in feeds {
+            switch feed.start {
+            case .unusable(let error)?: throw GatewayError(.configuration, error.description)
+            case .ready(let lastTaken)?: highest = max(highest, lastTaken ?? 0)
+            default: break
+            }
+        }
+        if spool.isNew, highest > 0 { spool.numberOn(after: highest) }
+    }
+
+    // MARK: One round
+
+    /// Waits until there is something to do, at most until `deadline`, and does it.
+    ///
+    /// - Throws: `GatewayError` if the spool is damaged: the next start sets it aside.
+    package func round(until deadline: Deadline, also descriptor: Int32 = -1) throws(GatewayError) {
+        wait(until: deadline, also: descriptor)
+        bell.silence()
+        if live.read(into: buffer) {
+            health.loopIsAlive()
+            journalDue = 0
+        }
+        for entry in output.read(into: buffer) { intake.add(entry) }
+        for entry in errors.read(into: buffer) { intake.add(entry) }
+        takeCommands()
+        settle()
+        if journalDue <= Clock.monotonic { readJournal() }
+        try store()
+        handOver()
+        beat()
+    }
+
+    private func wait(until deadline: Deadline, also descriptor: Int32) {
+        var wake = deadline.sooner(Deadline(at: journalDue)).sooner(Deadline(at: nextBeat))
+        for at in [output.flushAt, errors.flushAt] + feeds.map(\.wakeAt) {
+            if let at { wake = wake.sooner(Deadline(at: at)) }
+        }
+        var set = [bell.descriptor, output.descriptor, errors.descriptor, live.descriptor, descriptor].map {
+            pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+        }
+        if commandPipe.isWaiting { set.append(pollfd(fd: commandPipe.number, events: Int16(POLLOUT), revents: 0)) }
+        _ = poll(&set, nfds_t(set.count), max(0, wake.pollTimeout))
+    }
+
+    private func readJournal() {
+        journalDue = Clock.monotonic + Self.journalInterval
+        do throws(StoreError) {
+            if try intake.readJournal(spool) { journalDue = 0 }
+        } catch {
+            note("journal", "the journal cannot be read: \(error)")
+        }
+    }
+
+    private func store() throws(GatewayError) {
+        guard Clock.monotonic >= storeDue else { return }
+        do throws(SQLiteError) {
+            if try intake.store(spool) { health.loopIsAlive() }
+            health.spoolFails(nil)
+        } catch {
+            guard !error.isCorrupt else {
+                throw GatewayError(.internalError, "the spool is damaged (\(error)); the next start sets it aside")
+            }
+            health.spoolFails(error.description)
+            storeDue = Clock.monotonic + 1000
+            if notes.opens("spool") { complain("the log cannot be stored: \(error)") }
+        }
+    }
+
+    private func settle() {
+        for index in feeds.indices {
+            if let record = feeds[index].settle(spool) { intake.add(SpoolEntry(record)) }
+        }
+    }
+
+    private func handOver() {
+        for index in feeds.indices {
+            do throws(SQLiteError) {
+                try feeds[index].feed(spool)
+            } catch {
+                if notes.opens("spool") { complain("the spool cannot be read: \(error)") }
+            }
+        }
+    }
+
+    private func takeCommands() {
+        guard let worker = commandWorker else { return }
+        for text in worker.takeNotes() {
+            intake.add(.gateway(text, name: "command_refused", severity: .warn))
+        }
+        if let failure = worker.failure { note("commands", "commands cannot be received: \(failure)") }
+        var pending = worker.pending
+        if let command = pending, intake.projection.state.seenCommands.contains(command.id) {
+            // It is in the journal, and after this round's transaction also in the spool.
+            worker.recorded(command.id)
+            pending = nil
+        }
+        commandPipe.send(pending)
+    }
+
+    private func beat() {
+        guard let status = configuration.status, Clock.monotonic >= nextBeat else {
+            if configuration.status == nil { nextBeat = .max }
+            return
+        }
+        nextBeat = Clock.monotonic + Self.beatInterval
+        _ = writeOnce(status, StatusLine.beat.line + "\n")
+    }
+
+    /// A message of our own, the same one at most once a minute.
+    private func note(_ topic: String, _ text: String) {
+        if notes.opens(topic) { intake.add(.gateway(text, severity: .warn)) }
+    }
+
+    // MARK: The end
+
+    /// Reads what is left, and delivers until all sinks have all or the deadline has passed.
+    ///
+    /// - Returns: what could not be delivered, for each sink in words. It stays in the spool.
+    /// - Throws: `GatewayError` as `round`.
+    package func finish(by deadline: Deadline) throws(GatewayError) -> [String] {
+        commandWorker?.end()
+        storeDue = 0
+        repeat {
+            journalDue = 0
+            try round(until: .after(milliseconds: 0))
+        } while journalDue == 0 && !deadline.hasPassed
+        while !undelivered.isEmpty, !deadline.hasPassed { try round(until: deadline) }
+        let left = undelivered.map { feed in
+            let count = spool.nextSeq - 1 - spool.cursor(of: feed.worker.name)
+            return "\(count) records were not delivered to \(feed.worker.name); they are in the spool"
+        }
+        for feed in feeds { feed.worker.end() }
+        // A connection that is closed properly is one less for the server to time out; but no more than that.
+        let patience = Deadline.after(milliseconds: 500)
+        while feeds.contains(where: { !$0.worker.hasEnded }), !patience.hasPassed { bell.wait(patience.remaining) }
+        settle()
+        try store()
+        return left
+    }
+
+    private var undelivered: [SinkFeed] {
+        feeds.filter { spool.cursor(of: $0.worker.name) < spool.nextSeq - 1 }
+    }
+}
+
+/// One line on standard error: for what cannot be stored.
+func complain(_ text: String) { _ = try? writeAll(2, "agentd gateway: \(text)\n") }
+
+/// Lets a topic through at most once a minute.
+private struct NoteGate {
+    private var next: [String: Int64] = [:]
+
+    mutating func opens(_ topic: String) -> Bool {
+        let now = Clock.monotonic
+        guard now >= next[topic] ?? 0 else { return false }
+        next[topic] = now + 60_000
+        return true
+    }
+}

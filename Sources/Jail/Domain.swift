@@ -1,0 +1,51 @@
+import CLinux
+import Glibc
+import LinuxSystem
+
+/// The janitor's own Landlock domain, from which a signal reaches only the janitor's descendants.
+///
+/// This is `cgroup.kill` without cgroups: from within a domain that scopes signals, `kill(-1)` reaches only processes of
+/// the same domain or of one beneath it, and those are exactly the command and all that it started, however often it
+/// has forked, called setsid or lost its parent. Outside such a domain the same call would end every process of the
+/// user, the agent's own; as root, the machine. Hence `signalAll` is a method of a value that only a proof can make.
+struct Domain: ~Copyable {
+    /// Enters the domain and proves that it holds. For the calling process there is no way back.
+    ///
+    /// The proof is made on a process of our own: it could be signalled before, and cannot be from within.
+    /// - Throws: `JailFailure` if the kernel refuses, or says yes and does not do it.
+    init() throws(JailFailure) {
+        let ruleset = try Ruleset(scopes: [.signals, .abstractSockets])
+        var release: Int32 = -1
+        let witness = cjail_witness(&release)
+        guard witness > 0 else {
+            throw JailFailure(
+                .fork, SystemError("fork", code: -witness),
+                "the pod's or the node's limit of processes is reached (pids cgroup, ulimit -u)")
+        }
+        // Closing lets the witness end; the janitor reaps it with the rest.
+        let hold = Descriptor(adopting: release)
+        defer { _ = hold.number }
+
+        guard kill(witness, 0) == 0 else {
+            throw JailFailure(
+                .proof, SystemError.last("kill"), "a process of our own cannot be signalled; please report this")
+        }
+        let result = cjail_landlock_enter(ruleset.descriptor.number)
+        guard result == 0 else {
+            throw JailFailure(
+                .landlock, SystemError("landlock_restrict_self", code: -result),
+                "at most 16 domains lie within each other; the container's seccomp profile must allow landlock_*")
+        }
+        guard kill(witness, 0) == -1, errno == EPERM else {
+            throw JailFailure(
+                .proof,
+                "a process outside can still be signalled from within the Landlock domain: this kernel or a filter"
+                    + " pretends to have signal scopes; nothing was started")
+        }
+    }
+
+    /// Sends a signal to every process of the domain but the janitor.
+    ///
+    /// It says nothing about success: kill(-1) returns 0 even if every single one was refused (kernel/signal.c).
+    borrowing func signalAll(_ signal: Int32) { _ = kill(-1, signal) }
+}

@@ -1,0 +1,84 @@
+import Contracts
+import Glibc
+import LinuxSystem
+
+/// The program `agent-jail`: runs the one command that its arguments describe.
+///
+/// - Parameter arguments: the command line without the program's own name.
+/// - Returns: the exit code: the command's own, 128 + n if signal n ended it, 124 at its time limit, 137 if it was
+///   cancelled, 125 if the jail could not be built, 126 or 127 if the program could not be executed or found.
+package func runJail(arguments: [String]) -> Int32 {
+    let started = Clock.monotonic
+    // A file opened under a free number below 3 would become the command's input or output.
+    for number in Int32(0)...2 where fcntl(number, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
+
+    var end: JailReport.End
+    var killed = 0
+    var reportDescriptor: Int32?
+    do throws(JailFailure) {
+        let request = try parse(arguments)
+        try claim("--report-fd", request.reportDescriptor)
+        reportDescriptor = request.reportDescriptor
+        try claim("--control-fd", request.controlDescriptor)
+        var janitor = try Janitor(request)
+        (end, killed) = try janitor.run()
+    } catch {
+        write("agent-jail: \(error)\n", to: STDERR_FILENO)
+        end = .failed(stage: error.stage.rawValue, errno: error.code, message: error.message)
+    }
+    if let reportDescriptor {
+        write(report(end, killed: killed, since: started).line + "\n", to: reportDescriptor)
+    }
+    return exitCode(end)
+}
+
+private func parse(_ arguments: [String]) throws(JailFailure) -> JailRequest {
+    do throws(JailUsageError) {
+        return try JailRequest(arguments: arguments)
+    } catch {
+        throw JailFailure(.usage, error.description)
+    }
+}
+
+/// Keeps a descriptor that was passed in from the command.
+private func claim(_ option: String, _ descriptor: Int32?) throws(JailFailure) {
+    guard let descriptor else { return }
+    do throws(SystemError) {
+        try setCloseOnExec(descriptor, true)
+    } catch {
+        throw JailFailure(.descriptors, code: error.code, "\(option) \(descriptor): not open: pass it, or leave it out")
+    }
+}
+
+/// The times are those of everything that was reaped: the whole tree.
+private func report(_ end: JailReport.End, killed: Int, since started: Int64) -> JailReport {
+    var usage = rusage()
+    // Cannot fail with this argument (getrusage(2)).
+    _ = getrusage(RUSAGE_CHILDREN.rawValue, &usage)
+    func milliseconds(_ time: timeval) -> Int64 { Int64(time.tv_sec) * 1000 + Int64(time.tv_usec) / 1000 }
+    return JailReport(
+        end: end, killed: killed, wall: Clock.monotonic - started, user: milliseconds(usage.ru_utime),
+        system: milliseconds(usage.ru_stime), maximumResident: Int64(usage.ru_maxrss))
+}
+
+private func exitCode(_ end: JailReport.End) -> Int32 {
+    switch end {
+    case .exited(let code): code
+    case .signaled(let signal): 128 + signal
+    case .timedOut: 124
+    case .cancelled: 128 + SIGKILL
+    case .failed(JailFailure.Stage.execute.rawValue, let code, _): code == ENOENT || code == ENOTDIR ? 127 : 126
+    case .failed: 125
+    }
+}
+
+/// Writes a line if its reader takes it within a second: nobody may keep the janitor by not reading, or by going away
+/// (SIGPIPE is blocked).
+private func write(_ line: String, to descriptor: Int32) {
+    var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    guard poll(&waiting, 1, 1000) > 0 else { return }
+    // Below PIPE_BUF, so that a pipe that poll calls writable takes it whole without waiting.
+    var bytes = Array(line.utf8.prefix(4096))
+    if bytes.count == 4096 { bytes[4095] = UInt8(ascii: "\n") }
+    _ = write(descriptor, bytes, bytes.count)
+}

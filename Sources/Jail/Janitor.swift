@@ -1,0 +1,141 @@
+import CLinux
+import Contracts
+import Glibc
+import LinuxSystem
+
+/// The one process that sees a command from its start to the end of the last process it has left behind.
+///
+/// One thread and one poll(2): the signalfd, the control descriptor and the next deadline. Every wait is bounded. It
+/// takes no part in the command's input and output, so a pipe that a daemon holds open delays nothing.
+struct Janitor: ~Copyable {
+    private let request: JailRequest
+    private let domain: Domain
+    private let launch: Launch
+    private let signals: Descriptor
+    private var control: Control
+    private var tree: Tree
+
+    /// From the first SIGKILL to giving up. 400 processes take 60 ms; only one that hangs in the kernel takes longer.
+    private static let sweepLimit: Int64 = 20_000
+    /// Between two rounds of SIGKILL, for what was born in between.
+    private static let sweepPause: Int64 = 10
+
+    /// What ended the wait for the command.
+    private enum Cause {
+        case ended, timedOut, cancelled
+        case failed(SystemError)
+    }
+
+    /// Builds the jail and starts the command.
+    ///
+    /// - Throws: `JailFailure`; nothing of the command has run.
+    init(_ request: JailRequest) throws(JailFailure) {
+        // Before anything can look. The command becomes dumpable again when it executes its program.
+        let result = cjail_become_janitor()
+        guard result == 0 else {
+            throw JailFailure(.privileges, SystemError("prctl", code: -result), "please report this")
+        }
+        let number = cjail_take_signals()
+        guard number >= 0 else {
+            throw JailFailure(.descriptors, SystemError("signalfd", code: -number), "too many files are open")
+        }
+        let signals = Descriptor(adopting: number)
+        let kernel = Kernel.probe()
+        try kernel.requireLandlock()
+        let launch = try Launch(request, try JailPlan(jailRules, for: request, on: kernel))
+        let domain = try Domain()
+        let main = try launch.start()
+        self.request = request
+        self.domain = domain
+        self.launch = launch
+        self.signals = signals
+        control = Control(request.controlDescriptor)
+        tree = Tree(main: main)
+    }
+
+    /// Waits for the command to be over, ends all that is left of it, and says how it went.
+    ///
+    /// - Throws: `JailFailure` if the program was not executed, or if processes are left that do not die.
+    mutating func run() throws(JailFailure) -> (end: JailReport.End, killed: Int) {
+        let cause = watch(until: .after(milliseconds: request.timeout))
+        if case .timedOut = cause { askToEnd() }
+        try sweep()
+        if let failure = launch.failure() { throw failure }
+        let end: JailReport.End
+        switch (cause, tree.mainEnd) {
+        case (.timedOut, _): end = .timedOut
+        case (.cancelled, _): end = .cancelled
+        case (.ended, .exited(let code)?): end = .exited(code)
+        case (.ended, .signaled(let signal)?): end = .signaled(signal)
+        case (.failed(let error), _): throw JailFailure(.watch, error, "the command was killed; please report this")
+        case (.ended, nil): throw JailFailure(.watch, "the command's end was lost; please report this")
+        }
+        return (end, tree.killed)
+    }
+
+    /// Until the command's own process has ended, or has to.
+    private mutating func watch(until deadline: Deadline) -> Cause {
+        while true {
+            // First, so that a command that ended in time is never called late.
+            tree.reap()
+            if tree.mainEnd != nil || tree.isGone { return .ended }
+            if deadline.hasPassed { return .timedOut }
+            do throws(SystemError) {
+                if try isCancelled(until: deadline) { return .cancelled }
+            } catch {
+                return .failed(error)
+            }
+        }
+    }
+
+    /// SIGTERM to all, and time to follow it.
+    private mutating func askToEnd() {
+        let deadline = Deadline.after(milliseconds: request.grace)
+        domain.signalAll(SIGTERM)
+        // One that is stopped takes the SIGTERM only once it goes on.
+        domain.signalAll(SIGCONT)
+        while true {
+            tree.reap()
+            if tree.isGone || deadline.hasPassed { return }
+            do throws(SystemError) {
+                if try isCancelled(until: deadline) { return }
+            } catch {
+                return
+            }
+        }
+    }
+
+    /// SIGKILL to all, until there is no child any more.
+    private mutating func sweep() throws(JailFailure) {
+        let deadline = Deadline.after(milliseconds: Self.sweepLimit)
+        tree.isBeingKilled = true
+        while true {
+            domain.signalAll(SIGKILL)
+            tree.reap()
+            if tree.isGone { return }
+            guard !deadline.hasPassed else {
+                throw JailFailure(
+                    .kill,
+                    "processes of the command do not die within \(Self.sweepLimit / 1000) s: they hang in the kernel"
+                        + " (state D in ps), mostly on storage that does not answer; look at the node")
+            }
+            _ = try? waitReadable([signals.number], until: .after(milliseconds: Self.sweepPause))
+            while cjail_next_signal(signals.number) > 0 {}
+        }
+    }
+
+    /// Waits for a signal, for the control descriptor or for the deadline.
+    ///
+    /// - Returns: whether the command has to be ended at once.
+    private mutating func isCancelled(until deadline: Deadline) throws(SystemError) -> Bool {
+        let ready = try waitReadable([signals.number, control.descriptor], until: deadline)
+        var isCancelled = ready.contains(1) && control.asksForEnd()
+        while true {
+            let signal = cjail_next_signal(signals.number)
+            if signal < 0 { throw SystemError("read(signalfd)", code: -signal) }
+            if signal == 0 { return isCancelled }
+            // Not from within: a jailed process cannot signal the janitor.
+            if [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal) { isCancelled = true }
+        }
+    }
+}

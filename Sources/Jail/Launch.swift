@@ -1,0 +1,132 @@
+import CLinux
+package import Contracts
+import Glibc
+import LinuxSystem
+
+/// A command whose jail is built and that needs only to be started.
+package struct Launch: ~Copyable {
+    private let ruleset: Ruleset
+    private let filter: FilterProgram
+    private let limits: [JailPlan.Limit]
+    private let dropsCapabilities: Bool
+    private let directory: Descriptor
+    private let request: JailRequest
+    private let failures: Pipe
+
+    /// Opens and assembles all that `plan` and `request` name.
+    ///
+    /// - Throws: `JailFailure`; nothing has been started.
+    package init(_ request: JailRequest, _ plan: JailPlan) throws(JailFailure) {
+        let ruleset = try Ruleset(plan)
+        let filter = try FilterProgram(plan.calls)
+        let directory = try openWorkingDirectory(request)
+        let failures = try Self.pipe()
+        self.request = request
+        self.ruleset = ruleset
+        self.filter = filter
+        self.directory = directory
+        self.failures = failures
+        limits = plan.limits
+        dropsCapabilities = plan.dropsCapabilities
+    }
+
+    private static func pipe() throws(JailFailure) -> Pipe {
+        do throws(SystemError) {
+            let pipe = try Pipe()
+            // The janitor looks once, when the child has ended; a child that executed its program left nothing in it.
+            try setNonBlocking(pipe.reader.number, true)
+            return pipe
+        } catch {
+            throw JailFailure(.descriptors, error, "too many files are open")
+        }
+    }
+
+    /// Forks the command's process. The child puts the jail on and executes the program; nothing of the caller's memory
+    /// is touched after the fork but what is prepared here.
+    ///
+    /// - Returns: its pid.
+    /// - Throws: `JailFailure` if there can be no new process.
+    package borrowing func start() throws(JailFailure) -> Int32 {
+        let limits = limits.map { cjail_limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
+        let instructions = filter.instructions
+        let result = withCStrings(programCandidates(request)) { candidates in
+            withCStrings(request.command) { arguments in
+                withCStrings(request.environment) { environment in
+                    limits.withUnsafeBufferPointer { limits in
+                        instructions.withUnsafeBufferPointer { filter in
+                            var child = cjail_child(
+                                candidates: candidates, arguments: arguments, environment: environment,
+                                directory: directory.number, ruleset: ruleset.descriptor.number,
+                                failures: failures.writer.number, limits: limits.baseAddress,
+                                limit_count: Int32(limits.count), filter: filter.baseAddress,
+                                filter_count: Int32(filter.count),
+                                drops_capabilities: dropsCapabilities ? 1 : 0)
+                            return cjail_start(&child)
+                        }
+                    }
+                }
+            }
+        }
+        if result < 0 {
+            throw JailFailure(
+                .fork, SystemError("fork", code: -result),
+                "the pod's or the node's limit of processes is reached (pids cgroup, ulimit -u)")
+        }
+        return result
+    }
+
+    /// Why the child ended before its program ran; nil if the program did run. To be asked once the child has ended.
+    package borrowing func failure() -> JailFailure? {
+        var failure = cjail_failure()
+        let size = MemoryLayout<cjail_failure>.size
+        let count = withUnsafeMutableBytes(of: &failure) { buffer -> ReadOutcome? in
+            do throws(SystemError) { return try readSome(failures.reader.number, into: buffer) } catch { return nil }
+        }
+        guard case .bytes(size) = count else { return nil }
+        let error = { (call: String) in SystemError(call, code: failure.code) }
+        switch UInt32(failure.stage) {
+        case CJAIL_STAGE_SESSION.rawValue:
+            return JailFailure(.session, error("setsid or prctl"), "please report this")
+        case CJAIL_STAGE_LIMITS.rawValue:
+            return JailFailure(.limits, error("setrlimit"), "please report this")
+        case CJAIL_STAGE_DIRECTORY.rawValue:
+            return JailFailure(.directory, error("fchdir"), "the folder must be searchable by this user")
+        case CJAIL_STAGE_PRIVILEGES.rawValue:
+            return JailFailure(.privileges, error("prctl(PR_SET_NO_NEW_PRIVS) or capset"), "please report this")
+        case CJAIL_STAGE_LANDLOCK.rawValue:
+            return JailFailure(
+                .landlock, error("landlock_restrict_self"),
+                "at most 16 domains lie within each other; the container's seccomp profile must allow landlock_*")
+        case CJAIL_STAGE_SECCOMP.rawValue:
+            return JailFailure(
+                .seccomp, error("prctl(PR_SET_SECCOMP)"),
+                "the kernel needs CONFIG_SECCOMP_FILTER, and the container's profile must allow filters")
+        case CJAIL_STAGE_DESCRIPTORS.rawValue:
+            return JailFailure(.descriptors, error("close_range"), "Linux 5.11 or newer is needed")
+        default:
+            return executionFailure(failure.code)
+        }
+    }
+
+    private borrowing func executionFailure(_ code: Int32) -> JailFailure {
+        let program = request.command.first ?? ""
+        let reason = SystemError(program, code: code)
+        switch code {
+        case ENOENT where isPath(program), ENOTDIR where isPath(program):
+            return JailFailure(.execute, reason, "the file, or the interpreter in its first line, is not there")
+        case ENOENT, ENOTDIR:
+            return JailFailure(
+                .execute, code: code,
+                "\(program): not found in PATH (\(searchPath(request))): install it or correct PATH")
+        case EACCES:
+            return JailFailure(
+                .execute, reason, "make it executable (chmod +x); it must lie where the jail grants execution")
+        case ENOEXEC:
+            return JailFailure(.execute, reason, "it needs a first line such as #!/bin/sh, or this machine's format")
+        case E2BIG:
+            return JailFailure(.execute, reason, "pass the data by a file or by standard input instead")
+        default:
+            return JailFailure(.execute, reason, "the program cannot be executed")
+        }
+    }
+}

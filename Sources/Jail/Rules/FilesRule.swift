@@ -1,0 +1,85 @@
+package import Contracts
+import Glibc
+import LinuxSystem
+
+/// The command sees the programs, its project, its home and its temporary folder, and nothing else.
+///
+/// Read-write: project (in TACTICAL; read and execute in STRATEGIC), home, tmp, /dev/shm and the usual devices. Read and
+/// execute: where Debian keeps programs and their settings. Read: /proc and /sys. Everything else — the checkpoints, the
+/// secrets, other users' files — cannot be opened, made, removed, renamed or cut.
+///
+/// Not closed, because Landlock has no hook there: stat, chmod, chown, utime, setxattr and inotify on a path outside,
+/// within what the file modes allow.
+package struct FilesRule: JailRule {
+    package let name = "files"
+
+    private static let programs = [
+        "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/etc",
+    ]
+
+    /// Without ptmx, pts and shm neither openpty nor Python's multiprocessing works.
+    private static let devices = [
+        "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts",
+    ]
+
+    package init() {}
+
+    package func extend(
+        _ plan: inout JailPlan, for request: JailRequest, on kernel: Kernel
+    ) throws(JailFailure) {
+        try kernel.requireLandlock()
+        let project = try Self.folder("--project", request.project)
+        let home = try Self.folder("--home", request.home)
+        let temporary = try Self.folder("--tmp", request.temporary)
+        plan.deny(FileRights.all(abi: kernel.landlock))
+
+        switch request.profile {
+        case .tactical:
+            plan.grant(.readAndWrite, beneath: project)
+        case .strategic:
+            // Landlock adds up the grants on the way to a file: a writable folder above the project would open it.
+            for (option, folder) in [("--home", home), ("--tmp", temporary), ("/dev/shm", "/dev/shm")]
+            where Self.overlap(project, folder) {
+                throw JailFailure(
+                    .files,
+                    "\(option) \(folder) and --project \(project) lie within each other, so the project cannot be"
+                        + " read-only: put them side by side")
+            }
+            plan.grant(.readAndExecute, beneath: project)
+        }
+        plan.grant(.readAndWrite, beneath: home)
+        plan.grant(.readAndWrite, beneath: temporary)
+        plan.grant(.readAndWrite, beneath: "/dev/shm", isOptional: true)
+        for device in Self.devices { plan.grant(.device, beneath: device, isOptional: true) }
+        for path in Self.programs { plan.grant(.readAndExecute, beneath: path, isOptional: true) }
+        for path in ["/proc", "/sys"] { plan.grant(.read, beneath: path, isOptional: true) }
+    }
+
+    /// The folder's path without links. The root is refused: a grant on it leaves nothing closed.
+    private static func folder(_ option: String, _ path: String) throws(JailFailure) -> String {
+        guard let resolved = realpath(path, nil) else {
+            throw JailFailure(
+                .files, SystemError.last("\(option)", subject: path), "make the folder, or give the right one")
+        }
+        defer { free(resolved) }
+        let real = String(cString: resolved)
+        var information = stat()
+        guard stat(real, &information) == 0 else {
+            throw JailFailure(.files, SystemError.last("\(option)", subject: real), "make the folder reachable")
+        }
+        guard information.st_mode & S_IFMT == S_IFDIR else {
+            throw JailFailure(.files, code: ENOTDIR, "\(option) \(path) is not a folder: give a folder")
+        }
+        guard real != "/" else {
+            throw JailFailure(.files, "\(option) \(path) is the root, which would open everything: give a folder in it")
+        }
+        return real
+    }
+
+    private static func overlap(_ one: String, _ other: String) -> Bool {
+        // By bytes, as the kernel sees paths: for Swift "/" and a combining mark after it are one other Character.
+        let one = Array((one + "/").utf8)
+        let other = Array((other + "/").utf8)
+        return one.starts(with: other) || other.starts(with: one)
+    }
+}

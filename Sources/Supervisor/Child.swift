@@ -1,0 +1,131 @@
+import CLinux
+import Contracts
+import Glibc
+import LinuxSystem
+
+/// One of our two processes: what PID 1 knows of it over all its restarts.
+final class Child {
+    let name: String
+    /// The pipe it reports through. Both ends stay open here, so that it outlives the process.
+    let status: Pipe
+    /// Its process, nil while it does not run: there is no number here that could reach kill(2) by mistake.
+    private(set) var pid: Int32?
+    /// When it is to be started (monotonic milliseconds), nil if it runs or is not to run again.
+    private(set) var startAt: Int64?
+    /// What it last said about its own end.
+    private(set) var farewell: StatusLine?
+    /// Starts beyond the first.
+    private(set) var restarts = 0
+    private(set) var budget = RestartBudget.standard
+    private var heartbeat = Heartbeat(at: 0)
+    private var lines = LineBuffer(limit: 1024)
+    private var cause = ""
+    private var causeCount = 0
+    private var hung = false
+    /// Whether the process has said anything: it is past its start.
+    private(set) var isUp = false
+
+    /// - Throws: `SystemError` of pipe2(2) or fcntl(2).
+    init(name: String) throws(SystemError) {
+        self.name = name
+        status = try Pipe()
+        try setNonBlocking(status.reader.number, true)
+        startAt = 0
+    }
+
+    func started(_ pid: Int32, at now: Int64) {
+        self.pid = pid
+        startAt = nil
+        farewell = nil
+        hung = false
+        isUp = false
+        heartbeat = Heartbeat(at: now)
+    }
+
+    /// Sends a signal, if it runs.
+    func send(_ number: Int32) {
+        guard let pid, pid > 1 else { return }
+        _ = kill(pid, number)
+    }
+
+    /// Kills it if nothing was heard of it for `limit` milliseconds.
+    func killIfHung(at now: Int64, limit: Int64, place: String) {
+        guard pid != nil, !hung, heartbeat.isLate(at: now, limit: limit) else { return }
+        logLine("the \(name) hangs: nothing heard of it for \(limit / 1000) s, last known \(place); SIGKILL")
+        hung = true
+        send(SIGKILL)
+    }
+
+    /// Leaves out of account the time in which we ourselves were stopped.
+    func forgive(_ milliseconds: Int64) { heartbeat.forgive(milliseconds) }
+
+    /// The lines in its status pipe; reads at most 64 KiB.
+    func takeStatus(at now: Int64) -> [StatusLine] {
+        var result: [StatusLine] = []
+        withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer in
+            for _ in 0..<16 {
+                guard case .bytes(let count)? = try? readSome(status.reader.number, into: buffer) else { return }
+                for line in lines.take(buffer[..<count]) {
+                    guard let status = StatusLine(line: line) else { continue }
+                    heartbeat = Heartbeat(at: now)
+                    isUp = true
+                    if case .end = status { farewell = status }
+                    result.append(status)
+                }
+            }
+        }
+        return result
+    }
+
+    /// Records the end of its process. Its last status lines must have been taken.
+    func died(_ end: ProcessEnd) {
+        pid = nil
+        // Half a line of the dead process would spoil the first one of the next.
+        lines.discardPartial()
+        record(hung ? "hung and \(describe(end))" : describe(end))
+    }
+
+    /// Records that it could not be started.
+    func couldNotStart(_ error: SystemError) {
+        startAt = nil
+        record("could not be started (\(error))")
+    }
+
+    private func record(_ cause: String) {
+        causeCount = cause == self.cause ? causeCount + 1 : 1
+        self.cause = cause
+    }
+
+    /// Plans the next start.
+    ///
+    /// - Returns: milliseconds until then, or nil if the restart budget is spent.
+    func planRestart(at now: Int64) -> Int64? {
+        guard let delay = budget.take(at: now) else { return nil }
+        restarts += 1
+        startAt = now + delay
+        return delay
+    }
+
+    /// Takes a planned start back, or makes it due now.
+    func cancelStart() { startAt = nil }
+    func hastenStart() { if startAt != nil { startAt = 0 } }
+
+    /// Why it last ended and how often in a row for the same cause, for the one who has to find out.
+    var lastEnds: String {
+        var text = "the \(name) \(cause)"
+        if causeCount > 1 { text += " \(causeCount) times" }
+        if case .end(_, _, let reason, _) = farewell, !reason.isEmpty { text += ": \(reason)" }
+        return text
+    }
+}
+
+/// When a child was last heard of.
+package struct Heartbeat: Equatable, Sendable {
+    private var last: Int64
+
+    package init(at now: Int64) { last = now }
+
+    package func isLate(at now: Int64, limit: Int64) -> Bool { now - last > limit }
+
+    package mutating func forgive(_ milliseconds: Int64) { last += milliseconds }
+}

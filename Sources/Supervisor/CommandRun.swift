@@ -1,0 +1,72 @@
+import CLinux
+import Glibc
+import LinuxSystem
+
+/// `agent-init run COMMAND…`: PID 1 over any one command, as other inits are.
+///
+/// Every signal goes to the command, its exit code is passed on, orphans are reaped. After SIGTERM, and when the
+/// command has ended, what is left is ended in the stages of `StopPlan`: nothing that ignores a signal hangs us.
+struct CommandRun {
+    let plan: StopPlan
+    let signals: SignalSource
+
+    /// Runs `arguments` (argv with its null at the end, the program's name first) and returns the code to exit with.
+    func run(_ arguments: UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Int32 {
+        guard let first = arguments.pointee else { return 64 }
+        let name = String(cString: first)
+        let path: String
+        do throws(ProgramError) {
+            let folders = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
+            path = try findProgram(name, in: folders)
+        } catch {
+            logLine(error.description)
+            return error.exitCode
+        }
+        let pid = clinux_spawn_inheriting(path, arguments, clinux_environment())
+        guard pid > 1 else {
+            let error = ProgramError(name: name, found: true, code: -pid)
+            logLine(error.description)
+            return error.exitCode
+        }
+        let end = supervise(pid)
+        endLeftovers(limit: plan.leftoversLimit, signals: signals)
+        return end.shellCode
+    }
+
+    /// Forwards signals and reaps until the process `pid` has ended.
+    private func supervise(_ pid: Int32) -> ProcessEnd {
+        var killAt = Int64.max
+        var more = false
+        while true {
+            let deadline = Deadline.after(milliseconds: more ? 0 : 1000).sooner(Deadline(at: killAt))
+            _ = try? waitReadable([signals.descriptor], until: deadline)
+            for signal in signals.take() where forward(signal, to: pid) && signal.number == SIGTERM {
+                killAt = min(killAt, Clock.monotonic + plan.mainLimit)
+            }
+            let ended = reapEnded()
+            more = !ended.isEmpty
+            if let main = ended.first(where: { $0.pid == pid }) { return main.end }
+            if Clock.monotonic >= killAt {
+                logLine("the command has not ended \(plan.mainLimit) ms after SIGTERM; SIGKILL")
+                _ = kill(pid, SIGKILL)
+                killAt = .max
+            }
+        }
+    }
+
+    /// Sends a signal on, unless it is none for the command.
+    private func forward(_ signal: ReceivedSignal, to pid: Int32) -> Bool {
+        switch signal.number {
+        case SIGCHLD: return false
+        // Our own write to a closed pipe.
+        case SIGPIPE where signal.sender == getpid(): return false
+        // The terminal has given it to its whole foreground group already, the command included; but a hangup goes
+        // to the session's leader alone, and that may be us.
+        case _ where signal.isFromKernel && signal.number != SIGHUP: return false
+        case _ where isInit && !signal.isFromOutside:
+            logLine("\(signalName(signal.number)) from process \(signal.sender) inside the container is ignored")
+            return false
+        default: return kill(pid, signal.number) == 0
+        }
+    }
+}

@@ -1,0 +1,56 @@
+/// The texts of `agent-init --help`, `agent-init run --help` and `agent-init --version`.
+package enum Help {
+    package static let version = "agent-init 0.1.0"
+
+    package static let overview = """
+        agent-init: the ENTRYPOINT of an agent's pod. It runs an LLM agent, jails its commands, records every step,
+        and goes on where it stopped when the pod has been killed.
+
+        USAGE
+          agent-init run                   run the agent that JOB_ID and AGENT_TASK describe
+          agent-init run [--] COMMAND…     be the init of any command (see agent-init run --help)
+          agent-init SUBCOMMAND --help     all else; what a subcommand takes
+
+        SUBCOMMANDS
+          doctor     check settings, secrets, jail and storage before the first run
+          exec       run one command in the jail, as the agent would
+          status     where the job is: phase, step, todos, budget
+          history    what happened, step by step
+          logs       the job's log
+          export     the whole record of a job as JSON lines
+          health     ask a running agent whether it is alive and ready (for probes)
+          snapshot   save the checkpoint to an object store; restore: fetch it back
+
+        FIRST RUN
+          JOB_ID=demo AGENT_TASK='Say hello in hello.txt' WORKSPACE_PATH=$PWD/demo \\
+            AGENT_SECRETS_DIR=$HOME/keys agent-init run
+          The folder $HOME/keys holds the file anthropic-api-key or openai-api-key.
+
+        EXIT CODES OF run
+          0  done and verified      1  failed, cancelled, out of budget     64  usage
+          65 checkpoint unusable    70 internal error, restarts spent       75  try again later
+          77 no jail or credential  78 configuration                        143 stopped, saved
+
+        """
+
+    package static let run = """
+        agent-init run: PID 1 of a container.
+
+        USAGE
+          agent-init run                   supervise the agent: its loop and its gateway
+          agent-init run [--] COMMAND…     supervise COMMAND: signals are passed on, orphans reaped, its exit code
+                                           is ours (128+n after signal n, 127 not found, 126 not executable)
+
+        STOPPING
+          On SIGTERM the main process gets SIGTERM, then the rest gets time to clean up, then SIGKILL: all within
+          AGENT_GRACE_SECONDS, which must not be above the pod's terminationGracePeriodSeconds.
+          As PID 1, signals count only from outside the container: `kill 1` from a command changes nothing.
+
+        SETTINGS (environment only)
+          AGENT_GRACE_SECONDS      60     1 to 3600: from SIGTERM to the end
+          AGENT_WATCHDOG_SECONDS   120    10 to 3600: a child silent for so long is killed and started again
+          AGENT_TERMINATION_LOG    /dev/termination-log: how the run ended, as JSON
+          All other settings are described by the README and checked by agent-init doctor.
+
+        """
+}

@@ -1,0 +1,36 @@
+import Contracts
+import Testing
+
+@Suite struct StatusLineTests {
+    @Test(arguments: 0..<2000 as Range<UInt64>)
+    func `every status reads back from its line, which a pipe takes whole`(seed: UInt64) {
+        var generator = Generator(seed: seed)
+        let progress = StatusLine.Progress(
+            phase: generator.key(), step: generator.number(0...Int.max), seq: generator.number(0...Int64.max))
+        let status: StatusLine =
+            switch generator.number(0...2 as ClosedRange<Int>) {
+            case 0: .beat
+            case 1: .progress(progress)
+            default:
+                .end(
+                    outcome: generator.text(), exit: generator.number(0...255), reason: generator.text(),
+                    progress: progress)
+            }
+        #expect(StatusLine(line: status.line) == status, "seed \(seed)")
+        #expect(status.line.utf8.count <= 1024)
+    }
+
+    @Test(arguments: ["x", "\t", "é", "🧪", "\u{301}", "e\u{301}\u{302}\u{303}\u{304}"])
+    func `a reason of any length and any characters keeps the line within 1024 bytes`(character: String) {
+        let reason = String(repeating: character, count: 5000)
+        let status = StatusLine.end(
+            outcome: "failed", exit: 1, reason: reason,
+            progress: StatusLine.Progress(phase: "STRATEGIC", step: .max, seq: .max))
+        #expect(status.line.utf8.count <= 1024)
+    }
+
+    @Test(arguments: ["", "hello", "phase=TACTICAL", "phase=TACTICAL\tstep=x\tseq=1", "end\tphase=A\tstep=1\tseq=1"])
+    func `a line that is none of the three is not understood`(line: String) {
+        #expect(StatusLine(line: line) == nil)
+    }
+}

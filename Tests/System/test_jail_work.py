@@ -1,0 +1,125 @@
+"""What a jailed command is given, and that ordinary work works."""
+import os
+import signal
+
+import pytest
+
+from jailed import python
+
+# MARK: What the command is given
+
+def test_the_environment_is_exactly_what_was_asked_for(workspace):
+    environment = {"A": "1", "EMPTY": "", "WITH": "a=b\nc\td \\", "PATH": "/usr/bin"}
+    done = workspace.run(["env", "-0"], environment=environment)
+    assert sorted(done.out.rstrip("\0").split("\0")) == sorted(f"{key}={value}" for key, value in environment.items())
+
+
+def test_no_descriptor_but_0_1_and_2_reaches_the_command(workspace):
+    secret = os.open(workspace.outside / "secret", os.O_RDONLY)
+    theirs, ours = os.pipe()
+    listing = "import os; print(sorted(int(name) for name in os.listdir(\"/proc/self/fd\")))"
+    done = workspace.run(["python3", "-c", listing], control=theirs, pass_fds=[secret])
+    for descriptor in (secret, theirs, ours):
+        os.close(descriptor)
+    # 3 is the listing's own.
+    assert done.out == "[0, 1, 2, 3]\n"
+
+
+def test_it_runs_in_the_project_or_in_a_folder_of_it(workspace):
+    (workspace.project / "a/b").mkdir(parents=True)
+    assert workspace.run("pwd -P").out == f"{workspace.project}\n"
+    assert workspace.run("pwd -P", cwd=workspace.project / "a/b").out == f"{workspace.project}/a/b\n"
+    assert workspace.run("pwd -P", cwd=f"{workspace.project}//a/./b/").out == f"{workspace.project}/a/b\n"
+
+
+def test_standard_input_reaches_the_command_whole_and_so_does_its_output(workspace):
+    text = "0123456789abcde\n" * 500_000
+    assert workspace.run("cat", input=text).out == text
+
+
+def test_signals_are_at_their_defaults_and_none_is_blocked(workspace):
+    previous = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        process = workspace.start(["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"])
+    finally:
+        signal.signal(signal.SIGCHLD, previous)
+    done = workspace.finish(process)
+    assert [line.split()[1] for line in done.out.splitlines()] == ["0" * 16, "0" * 16]
+
+
+def test_it_is_a_session_of_its_own_without_a_terminal(workspace):
+    done = workspace.run(["python3", "-c", "import os; print(os.getsid(0) == os.getpid()); open('/dev/tty')"])
+    assert done.out == "True\n"
+    assert done.code == 1
+
+
+def test_while_planning_the_project_can_be_read_and_run_but_not_changed(workspace):
+    (workspace.project / "tool").write_text("#!/bin/sh\necho ran\n")
+    (workspace.project / "tool").chmod(0o755)
+    script = """
+        ./tool; cat tool > /dev/null || exit 1
+        echo x > $HOME/x && echo x > $TMPDIR/x || exit 2
+        for change in 'touch new' 'echo x >> tool' 'rm -f tool' 'mkdir folder' 'mv tool $HOME/' 'ln -s tool link' \
+            'truncate -s 0 tool'; do
+            eval "$change" 2> /dev/null && echo "could: $change"
+        done
+        exit 0
+    """
+    done = workspace.run(script, profile="strategic")
+    assert (done.code, done.out) == (0, "ran\n"), done
+    assert (workspace.project / "tool").read_text() == "#!/bin/sh\necho ran\n"
+
+
+# MARK: Ordinary work
+
+WORK = {
+    "git": """
+        git init -q -b main one && cd one && git config user.email a@b.c && git config user.name n
+        echo x > file && git add . && git commit -qm first && cd .. && git clone -q one two && cat two/file
+    """,
+    "gcc and make": """
+        printf 'int main(void){return 0;}' > main.c; printf 'main: main.c\\n\\tgcc -O2 -o main main.c\\n' > Makefile
+        make -s -j4 && ./main
+    """,
+    "python's multiprocessing": """
+        cat > pool.py <<'END'
+import multiprocessing
+def square(x): return x * x
+if __name__ == '__main__':
+    with multiprocessing.Pool(2) as pool: assert pool.map(square, range(4)) == [0, 1, 4, 9]
+    lock, value = multiprocessing.Lock(), multiprocessing.Value('i', 0)
+    with multiprocessing.Manager() as manager: manager.list([1]).append(2)
+END
+        python3 pool.py
+    """,
+    "a pseudo-terminal": python("import os, pty; m, s = os.openpty(); os.write(s, b\"x\"); assert os.read(m, 1) == b\"x\"; "
+                                "assert pty.spawn([\"sh\", \"-c\", \"tty > /dev/null\"]) == 0"),
+    "threads": python("import threading; t = [threading.Thread(target=print) for _ in range(9)]; "
+                      "[x.start() for x in t]; [x.join() for x in t]"),
+    "process substitution": "exec > >(tee log); echo hello; exec >&-; wait; sleep 0.1; grep -q hello log",
+    "a here-document": "cat <<END | grep -q 4\n$((2 + 2))\nEND",
+    "job control": "set -m; sleep 0.1 & fg %1 > /dev/null; sleep 5 & kill %1; wait %1; [ $? = 143 ]",
+    "sqlite": "sqlite3 db 'pragma journal_mode=wal; create table t(x); insert into t values(1);' && sqlite3 db .dump",
+    "a named pipe": "mkfifo pipe; echo x > pipe & read line < pipe; [ $line = x ]",
+    "a Unix socket": python("import socket; a = socket.socket(socket.AF_UNIX); a.bind(\"s\"); a.listen(); "
+                            "b = socket.socket(socket.AF_UNIX); b.connect(\"s\"); a.accept()"),
+    "an abstract socket of its own": python(
+        "import socket; a = socket.socket(socket.AF_UNIX); a.bind(\"\\0jail-test\"); a.listen(); "
+        "b = socket.socket(socket.AF_UNIX); b.connect(\"\\0jail-test\")"),
+    "signals among its own": "sleep 100 & kill $!; wait $!; [ $? = 143 ]",
+    "its own priority and processors": "nice -n 5 true && taskset 1 true && ionice -c 3 true",
+    "its own limits": "ulimit -n 100 && prlimit --nofile > /dev/null",
+    "ps": "ps aux > /dev/null",
+    "tar": "mkdir d && echo x > d/f && tar czf d.tgz d && rm -r d && tar xzf d.tgz && cat d/f",
+    "the usual devices": "head -c 9 /dev/urandom > /dev/null && : > /dev/null && ! echo x > /dev/full 2> /dev/null",
+    "standard error by name": "(echo x > /dev/stderr) 2>&1 | grep -q x && echo y | tee /dev/fd/2 2>&1 | grep -q y",
+    "perl": "perl -e 'system(\"true\") == 0 or die; print `echo x`'",
+    "renaming between folders": "mkdir a b && touch a/f && mv a/f b/ && mv b/f $HOME/ && mv $HOME/f $TMPDIR/",
+}
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_ordinary_work_works(workspace, work):
+    done = workspace.run(WORK[work])
+    assert done.code == 0, done
+    assert done.report["exited"] == "0"
