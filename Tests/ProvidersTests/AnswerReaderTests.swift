@@ -51,7 +51,7 @@ struct AnswerReaderTests {
             let stream = (dialect.events + dialect.ending).map { "data:\n\ndata: \n\n" + $0 }.joined()
             let reading =
                 dialect.name == "openai" ? Reading.openAI(stream) : Reading.anthropic(stream)
-            #expect(reading.reply?.content == ProviderContract.content)
+            #expect(reading.reply?.content == LLMProviderConformance.content)
         }
     }
 

@@ -143,8 +143,8 @@ struct EndpointTests {
             _ = ask(configuration)
         }
         let headers = server.requests.map(\.headers)
-        #expect(headers.map { $0["x-api-key"] } == [ProviderContract.key, nil, ProviderContract.key])
-        #expect(headers.map { $0["authorization"] } == [nil, "Bearer " + ProviderContract.key, nil])
+        #expect(headers.map { $0["x-api-key"] } == [LLMProviderConformance.key, nil, LLMProviderConformance.key])
+        #expect(headers.map { $0["authorization"] } == [nil, "Bearer " + LLMProviderConformance.key, nil])
         #expect(headers.allSatisfy { $0["anthropic-version"] == "2027-01-01" && $0["user-agent"] == "agent-init" })
     }
 
@@ -161,7 +161,7 @@ struct EndpointTests {
     private func ask(_ configuration: ProviderConfiguration) -> (reply: LLMReply?, error: LLMError?) {
         do {
             let provider = try makeProvider(.anthropic, configuration)
-            return (try provider.complete(ProviderContract.request, attention: CountingAttention()) { _ in }, nil)
+            return (try provider.complete(LLMProviderConformance.request, attention: CountingAttention()) { _ in }, nil)
         } catch {
             return (nil, error as? LLMError)
         }

@@ -12,7 +12,7 @@ private let misleadingEnvironment: Void = {
 func configuration(_ baseURL: String, _ time: ShortTimes = ShortTimes()) throws -> ProviderConfiguration {
     _ = misleadingEnvironment
     var configuration = ProviderConfiguration(
-        baseURL: baseURL, key: ProviderContract.key,
+        baseURL: baseURL, key: LLMProviderConformance.key,
         network: try HTTPConfiguration(environment: [:]))
     let standard = configuration.deadlines
     configuration.deadlines.connect = time.connect ?? standard.connect

@@ -3,13 +3,16 @@ import ProviderConformance
 import Testing
 
 /// The contract of `LLMProvider`, tried on every provider over real HTTP.
-@Suite(.timeLimit(.minutes(2))) struct ProviderContractTests {
-    @Test(arguments: ProviderContract.points) func `Anthropic keeps the contract`(point: ProviderContract.Point) throws
-    {
+@Suite(.timeLimit(.minutes(2))) struct LLMProviderTests {
+    @Test(arguments: LLMProviderConformance.points) func `Anthropic keeps the contract`(
+        point: LLMProviderConformance.Point
+    ) throws {
         try point.check(AnthropicDialect())
     }
 
-    @Test(arguments: ProviderContract.points) func `OpenAI keeps the contract`(point: ProviderContract.Point) throws {
+    @Test(arguments: LLMProviderConformance.points) func `OpenAI keeps the contract`(
+        point: LLMProviderConformance.Point
+    ) throws {
         try point.check(OpenAIDialect())
     }
 
@@ -19,8 +22,8 @@ import Testing
         defer { server.stop() }
         let provider = try OpenAIDialect().makeProvider(
             baseURL: server.url, time: ShortTimes(byteIdle: 60_000, trailer: 200))
-        let reply = try provider.complete(ProviderContract.request, attention: CountingAttention()) { _ in }
-        #expect(reply.content == ProviderContract.content)
+        let reply = try provider.complete(LLMProviderConformance.request, attention: CountingAttention()) { _ in }
+        #expect(reply.content == LLMProviderConformance.content)
         #expect(reply.usage == TokenUsage(input: 12, output: 5))
     }
 

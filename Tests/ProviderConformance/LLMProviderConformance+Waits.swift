@@ -2,7 +2,7 @@ import Agent
 import Events
 import Glibc
 
-extension ProviderContract {
+extension LLMProviderConformance {
     /// Deadlines and interruptions. The deadlines are short ones; no test looks at a clock.
     static let waits: [Point] = [
         Point("a server that never answers runs into the deadline of the first byte") { dialect in

@@ -1,7 +1,7 @@
 import Agent
 import Events
 
-extension ProviderContract {
+extension LLMProviderConformance {
     /// What a bad server or network does.
     static let failures: [Point] = [
         Point("a stream cut after any event is truncated, in chunks or not, however the transport ends") { dialect in
