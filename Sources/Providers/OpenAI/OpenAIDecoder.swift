@@ -35,7 +35,6 @@ package struct OpenAIDecoder: AnswerDecoder {
 
     private mutating func take(_ json: JSON, show: (LLMDelta) -> Void) throws(AnswerFault) -> Reception {
         if let error = json["error"], !error.isNull { throw .provider(json) }
-        if json["object"]?.string == "error" { throw .provider(json) }
         model = json["model"]?.nonEmptyString ?? model
         noteUsage(json["usage"])
         guard let choices = json["choices"]?.array else {
