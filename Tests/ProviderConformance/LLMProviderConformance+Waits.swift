@@ -53,8 +53,8 @@ extension LLMProviderConformance {
             try require(trial.requests.isEmpty, "a request was sent")
         },
         Point("a wait attends at least every second, also when nothing happens") { dialect in
-            let short = try Trial(dialect, [.stall], time: ShortTimes(firstByte: 200))
-            let long = try Trial(dialect, [.stall], time: ShortTimes(firstByte: 2700))
+            let short = try Trial(dialect, [.stall], time: ShortTimes(firstByte: 1500))
+            let long = try Trial(dialect, [.stall], time: ShortTimes(firstByte: 4500))
             try require(
                 long.attended >= short.attended + 2,
                 "attended \(long.attended) times, \(short.attended) in a short wait")
