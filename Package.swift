@@ -122,7 +122,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "SinksTests",
-            dependencies: ["Events", "Sinks", "LinuxSystem", "AgentFixtures", "EventSinkConformance"],
+            dependencies: ["Events", "Sinks", "LinuxSystem", "CNATS", "AgentFixtures", "EventSinkConformance"],
             swiftSettings: strict),
         .testTarget(
             name: "GatewayTests",
@@ -138,5 +138,7 @@ let package = Package(
         .testTarget(
             name: "JailTests", dependencies: ["Contracts", "Jail", "JailConformance", "LinuxSystem", "CLinux"],
             swiftSettings: strict),
+        .testTarget(
+            name: "SupervisorTests", dependencies: ["Contracts", "LinuxSystem", "Supervisor"], swiftSettings: strict),
     ]
 )

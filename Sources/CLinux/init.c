@@ -11,6 +11,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+// Takes out of `set` what was ignored on purpose before us: by nohup(1), or by a shell for its background jobs. A
+// blocked signal is queued even if it is ignored (signal(7)), and would so come back. PID 1 has no such starter.
+static void respect_ignored(sigset_t *set) {
+    const int kept[] = {SIGHUP, SIGINT, SIGQUIT};
+    for (unsigned i = 0; getpid() != 1 && i < sizeof kept / sizeof *kept; i++) {
+        struct sigaction inherited;
+        if (sigaction(kept[i], NULL, &inherited) == 0 && inherited.sa_handler == SIG_IGN) sigdelset(set, kept[i]);
+    }
+}
+
 int clinux_signals_open(void) {
     struct sigaction standard = {.sa_handler = SIG_DFL};
     if (sigaction(SIGCHLD, &standard, NULL) < 0) return -errno;
@@ -19,6 +29,7 @@ int clinux_signals_open(void) {
     // A blocked fault kills all the same (signal(7)), but a trap of our own should look like one.
     const int faults[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS};
     for (unsigned i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&set, faults[i]);
+    respect_ignored(&set);
     if (sigprocmask(SIG_SETMASK, &set, NULL) < 0) return -errno;
     int result = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return result < 0 ? -errno : result;
@@ -56,6 +67,7 @@ int clinux_spawn_inheriting(const char *path, char *const arguments[], char *con
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);
+    respect_ignored(&all);
     code = posix_spawnattr_setsigmask(&attributes, &none);
     if (code == 0) code = posix_spawnattr_setsigdefault(&attributes, &all);
     if (code == 0) code = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);

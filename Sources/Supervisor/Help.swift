@@ -8,18 +8,10 @@ package enum Help {
 
         USAGE
           agent-init run                   run the agent that JOB_ID and AGENT_TASK describe
-          agent-init run [--] COMMAND…     be the init of any command (see agent-init run --help)
-          agent-init SUBCOMMAND --help     all else; what a subcommand takes
-
-        SUBCOMMANDS
-          doctor     check settings, secrets, jail and storage before the first run
-          exec       run one command in the jail, as the agent would
-          status     where the job is: phase, step, todos, budget
-          history    what happened, step by step
-          logs       the job's log
-          export     the whole record of a job as JSON lines
-          health     ask a running agent whether it is alive and ready (for probes)
-          snapshot   save the checkpoint to an object store; restore: fetch it back
+          agent-init run [--] COMMAND…     be the init of any one command
+          agent-init status                where the job is
+          agent-init run --help            how it stops, and the settings of PID 1
+          agent-init help                  all other subcommands, for looking at a job and running parts of it
 
         FIRST RUN
           JOB_ID=demo AGENT_TASK='Say hello in hello.txt' WORKSPACE_PATH=$PWD/demo \\
@@ -50,7 +42,7 @@ package enum Help {
           AGENT_GRACE_SECONDS      60     1 to 3600: from SIGTERM to the end
           AGENT_WATCHDOG_SECONDS   120    10 to 3600: a child silent for so long is killed and started again
           AGENT_TERMINATION_LOG    /dev/termination-log: how the run ended, as JSON
-          All other settings are described by the README and checked by agent-init doctor.
+          All other settings are described by the README and checked when the agent starts.
 
         """
 }

@@ -7,7 +7,7 @@ package enum Invocation: Equatable, Sendable {
     case runAgent
     /// `run COMMAND…`: supervise that; its arguments begin at this index of argv.
     case runCommand(at: Int)
-    /// Anything else is for `agentd`, which has its own help.
+    /// Anything else, `help` too, is for `agentd`.
     case agentd
 
     /// A command line that asks for nothing we know: exit 64.
@@ -22,7 +22,7 @@ package enum Invocation: Equatable, Sendable {
             return
         }
         switch arguments[1] {
-        case "help", "--help", "-h": self = .help
+        case "--help", "-h": self = .help
         case "--version": self = .version
         case "run": self = try Self.run(arguments)
         case let word where word.hasPrefix("-") || word.isEmpty:

@@ -19,7 +19,9 @@ struct Wiring {
         secrets = try Secrets(folder: settings.folders.secrets)
         let (api, key) = try secrets.key(for: settings.model)
         self.api = api
-        let network = try HTTPConfiguration(proxy: settings.proxy, environment: environment)
+        let network = try HTTPConfiguration(
+            httpProxy: settings.proxy.http, httpsProxy: settings.proxy.https,
+            proxyExceptions: settings.proxy.exceptions, environment: environment)
         provider = try makeProvider(
             api, ProviderConfiguration(baseURL: settings.model.baseURL, key: key, network: network))
         guard let folder = programFolder() else {

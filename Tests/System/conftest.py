@@ -6,6 +6,7 @@ import os
 import pytest
 
 import jailed
+from init_box import Box
 from job import Job
 from model_client import SCRIPT
 from model_server_process import ModelServerProcess
@@ -31,3 +32,11 @@ def new_job():
     """Makes jobs that end with the test: `new_job(script, **settings)`."""
     with contextlib.ExitStack() as jobs:
         yield lambda *arguments, **settings: jobs.enter_context(Job(*arguments, **settings))
+
+
+@pytest.fixture
+def box():
+    """agent-init beside a scripted agentd, in a folder of their own."""
+    box = Box()
+    yield box
+    box.close()

@@ -79,8 +79,8 @@ def step(name, *values):
     elif name == "background":
         subprocess.Popen(["/bin/sh", "-c", values[0]], start_new_session=True)
     elif name == "zombies":
-        states = [open(f"/proc/{p}/stat").read().rsplit(")", 1)[1].split()[0] for p in os.listdir("/proc") if p.isdigit()]
-        record("zombies", states.count("Z"))
+        stats = [open(f"/proc/{pid}/stat").read() for pid in os.listdir("/proc") if pid.isdigit()]
+        record("zombies", sum(stat.rsplit(")", 1)[1].split()[0] == "Z" for stat in stats))
     elif name == "read":
         try:
             record("read", f"{len(open(values[0], 'rb').read())} bytes")

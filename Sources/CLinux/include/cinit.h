@@ -9,8 +9,9 @@ struct clinux_signal {
     int pid;
 };
 
-// Blocks all signals but those that a fault of our own raises, gives SIGCHLD its default disposition back (inherited
-// as ignored it would make the kernel throw exit statuses away) and returns a non-blocking signalfd(2) for the rest.
+// Blocks all signals but those that a fault of our own raises and those that nohup(1) or a shell made us ignore, gives
+// SIGCHLD its default disposition back (inherited as ignored it would make the kernel throw exit statuses away) and
+// returns a non-blocking signalfd(2) for the rest.
 int clinux_signals_open(void);
 
 // The next signal: 1 and `signal` filled, 0 if none is there.
@@ -22,8 +23,8 @@ const char *clinux_signal_name(int number);
 // 1 if there is any child, running or ended, that has not been waited for; else 0.
 int clinux_has_children(void);
 
-// Starts `path` by posix_spawn(3) with an empty signal mask and default dispositions; every descriptor that is not
-// close-on-exec is passed on. Returns the pid.
+// Starts `path` by posix_spawn(3) with an empty signal mask and default dispositions, but for what nohup(1) or a shell
+// made us ignore; every descriptor that is not close-on-exec is passed on. Returns the pid.
 int clinux_spawn_inheriting(const char *path, char *const arguments[], char *const environment[]);
 
 // Our environment as the kernel gave it, its bytes untouched.

@@ -54,7 +54,7 @@ package final class Pipeline {
             commandPipe = try CommandPipe(configuration.commands)
             if let status = configuration.status { try setNonBlocking(status, true) }
             bell = try Bell()
-            for plan in sinks { feeds.append(SinkFeed(try SinkWorker(plan, done: bell))) }
+            for plan in sinks { feeds.append(SinkFeed(try SinkWorker(plan, spool: spool.incarnation, done: bell))) }
             if let commands { commandWorker = try CommandWorker(commands, done: bell) }
         } catch {
             throw GatewayError(.internalError, "the gateway cannot start: \(error)")

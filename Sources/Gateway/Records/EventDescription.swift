@@ -15,7 +15,8 @@ struct EventDescription {
         case .taskReceived(let body):
             self.body = "task (\(body.source)): \(body.text)"
             attributes["source"] = .string(body.source)
-            self.event = EventDraft("agent.task.received", ["source": .string(body.source), "text": .string(body.text)])
+            self.event = EventDraft(
+                "agent.task.received", ["source": .string(body.source), "text": .string(body.text)])
         case .commandReceived(let body): command(body)
         case .llmIntent(let body):
             severity = .debug

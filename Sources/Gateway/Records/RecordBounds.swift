@@ -36,7 +36,8 @@ enum RecordBounds {
         case .string(let value): return .string(cut(value, text))
         case .array(let values):
             let kept = values.prefix(elements).map { cut($0) }
-            return .array(values.count > elements ? kept + [.string("[\(values.count - elements) more left out]")] : kept)
+            return .array(
+                values.count > elements ? kept + [.string("[\(values.count - elements) more left out]")] : kept)
         case .object(let members): return .object(members.mapValues { cut($0) })
         case .null, .bool, .int, .double: return json
         }

@@ -70,7 +70,8 @@ package struct Redactor: Sendable {
     /// more may follow. A secret is looked for beyond the cut as far as `depth`.
     package func safeCut(_ bytes: [UInt8], at wanted: Int) -> Int {
         let shapes = TokenShapes.ranges(in: bytes)
-        for range in merged(valueRanges(in: bytes) + shapes) where range.contains(wanted - 1) || range.contains(wanted) {
+        for range in merged(valueRanges(in: bytes) + shapes) where range.contains(wanted - 1) || range.contains(wanted)
+        {
             if range.lowerBound < wanted, wanted < range.upperBound { return range.lowerBound }
         }
         // What ends like the beginning of a form may become one.

@@ -70,7 +70,9 @@ enum TokenShapes {
         let mark = Array("eyJ".utf8)
         guard has(text, mark, at: start), start == 0 || !isAlphanumeric(text[start - 1]) else { return nil }
         let header = run(text, from: start, isURLBase64)
-        guard header < text.count, text[header] == UInt8(ascii: "."), has(text, mark, at: header + 1) else { return nil }
+        guard header < text.count, text[header] == UInt8(ascii: "."), has(text, mark, at: header + 1) else {
+            return nil
+        }
         var end = run(text, from: header + 1, isURLBase64)
         if end < text.count, text[end] == UInt8(ascii: ".") { end = run(text, from: end + 1, isURLBase64) }
         return start..<end

@@ -115,7 +115,9 @@ package final class Spool {
                 next.bytes += Int64(size)
             }
             next.bytes -= try trimTaken(newest: next.seq - 1)
-            if next.bytes > limit, let dropped = try dropOldest(excess: next.bytes - limit * 9 / 10, newest: next.seq - 1) {
+            if next.bytes > limit,
+                let dropped = try dropOldest(excess: next.bytes - limit * 9 / 10, newest: next.seq - 1)
+            {
                 next.bytes -= dropped.bytes
                 next.droppedTo = dropped.to
                 next.droppedAt = Clock.wall

@@ -62,7 +62,8 @@ enum SpoolSchema {
             try database.transaction { () throws(SQLiteError) in
                 try database.execute(tables)
                 try database.run(
-                    "INSERT INTO spool VALUES (1, ?, 1, 0, 0, 0, 0)", String(UInt64.random(in: .min ... .max), radix: 16))
+                    "INSERT INTO spool VALUES (1, ?, 1, 0, 0, 0, 0)",
+                    String(UInt64.random(in: .min ... .max), radix: 16))
                 try database.execute("PRAGMA user_version = \(version)")
             }
         } else if let problem = try database.text("PRAGMA quick_check(1)"), problem != "ok" {

@@ -5,10 +5,11 @@ import Synchronization
 /// A sink that is to be delivered to: its name for the cursor, and how it is made on the thread that will use it.
 package struct SinkPlan: Sendable {
     package let name: String
-    package let make: @Sendable () throws(SinkError) -> any EventSink
+    package let make: @Sendable (_ spool: String) throws(SinkError) -> any EventSink
 
-    /// - Parameter make: throws if the sink can never work as it is configured; the gateway does not start then.
-    package init(_ name: String, make: @escaping @Sendable () throws(SinkError) -> any EventSink) {
+    /// - Parameter make: is told the spool's incarnation. It throws if the sink can never work as it is configured;
+    ///   the gateway does not start then.
+    package init(_ name: String, make: @escaping @Sendable (_ spool: String) throws(SinkError) -> any EventSink) {
         self.name = name
         self.make = make
     }
@@ -41,11 +42,11 @@ final class SinkWorker: Sendable {
     /// Starts the thread. `done` is rung after each report.
     ///
     /// - Throws: `SystemError`.
-    init(_ plan: SinkPlan, done: Bell) throws(SystemError) {
+    init(_ plan: SinkPlan, spool: String, done: Bell) throws(SystemError) {
         name = plan.name
         self.done = done
         work = try Bell()
-        try startThread { [self] in run(plan) }
+        try startThread { [self] in run(plan, spool) }
     }
 
     /// Gives the next batch; only when the last one was reported on.
@@ -71,9 +72,9 @@ final class SinkWorker: Sendable {
         done.ring()
     }
 
-    private func run(_ plan: SinkPlan) {
+    private func run(_ plan: SinkPlan, _ spool: String) {
         do throws(SinkError) {
-            var sink = try plan.make()
+            var sink = try plan.make(spool)
             report(.ready(lastTaken: sink.lastTaken()))
             while let batch = next() {
                 do throws(SinkError) {

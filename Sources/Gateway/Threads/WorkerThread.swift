@@ -13,11 +13,13 @@ func startThread(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
     }
     let start = Unmanaged.passRetained(Start(body))
     var thread = pthread_t()
-    let code = pthread_create(&thread, nil, { argument in
-        guard let argument else { return nil }
-        Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
-        return nil
-    }, start.toOpaque())
+    let code = pthread_create(
+        &thread, nil,
+        { argument in
+            guard let argument else { return nil }
+            Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+            return nil
+        }, start.toOpaque())
     guard code == 0 else {
         start.release()
         throw SystemError("pthread_create", code: code)

@@ -1,0 +1,53 @@
+import Agent
+import ArgumentParser
+import Contracts
+import Gateway
+import Glibc
+import LinuxSystem
+
+/// `agentd gateway`: all that talks outward.
+struct GatewayCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gateway", abstract: "Ship the log, take commands, answer probes. PID 1 does this.")
+
+    @Option(help: "Descriptor of the pipe to PID 1.") var statusFd: Int32?
+    @Option(help: "Descriptor of the pipe that takes commands to the loop.") var commandsFd: Int32?
+    @Option(help: "Descriptor of the loop's pipe for what is only shown.") var liveFd: Int32?
+    @Option(help: "Descriptor of the loop's standard output.") var loopStdoutFd: Int32?
+    @Option(help: "Descriptor of the loop's standard error.") var loopStderrFd: Int32?
+
+    func run() throws {
+        signal(SIGPIPE, SIG_IGN)
+        confineProcess()
+        // Without PID 1 nobody watches us, and the next start needs our place: save and go.
+        if statusFd != nil { signalAtParentsEnd(SIGTERM) }
+        let exit: Contracts.ExitCode
+        do {
+            let environment = processEnvironment()
+            let settings = try Settings(environment: environment)
+            try settings.folders.prepare()
+            let secrets = try Secrets(folder: settings.folders.secrets)
+            var configuration = GatewayConfiguration(job: settings.job.text, spoolPath: settings.folders.spool)
+            configuration.spoolLimit = settings.delivery.spoolLimit
+            configuration.listen = settings.delivery.listen
+            configuration.secrets = secrets.all
+            configuration.status = statusFd
+            configuration.commands = commandsFd
+            configuration.live = liveFd
+            configuration.loopStandardOutput = loopStdoutFd
+            configuration.loopStandardError = loopStderrFd
+            let outward = Outward(settings: settings, secrets: secrets, environment: environment)
+            exit = try Gateway(
+                configuration: configuration, journal: Wiring.journal(of: settings.folders), sinks: try outward.sinks(),
+                commands: try outward.commands()
+            ).run()
+        } catch let error as StartError {
+            say("agent-init gateway: \(error)")
+            exit = error.exit
+        } catch let error as GatewayError {
+            say("agent-init gateway: \(error)")
+            exit = error.exit
+        }
+        throw ArgumentParser.ExitCode(exit.rawValue)
+    }
+}
