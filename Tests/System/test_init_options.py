@@ -163,7 +163,7 @@ def test_an_interactive_shell_has_job_control(init):
 def test_ctrl_z_stops_it_and_fg_goes_on(init):
     terminal = Terminal("/bin/bash", "--norc", "-i")
     terminal.type(f"PS1=; {init} run -- bash -c 'echo first; read line; echo second $line'\n")
-    terminal.expect("\nfirst")
+    terminal.expect("\rfirst\r\n")
     terminal.type("\x1a")
     terminal.expect("Stopped")
     terminal.type("fg\n")
