@@ -67,6 +67,7 @@ package struct LogRecord: Equatable, Sendable {
 
 /// RFC 3339 in UTC with milliseconds.
 package func timestamp(_ milliseconds: Int64) -> String {
-    Date(timeIntervalSince1970: Double(milliseconds) / 1000)
+    // The style cuts what is below a millisecond off, and most milliseconds have no exact double.
+    Date(timeIntervalSince1970: (Double(milliseconds) + 0.5) / 1000)
         .formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
 }

@@ -59,12 +59,13 @@ private func supervise(_ invocation: Invocation) -> Int32 {
             logLine(error.description)
             return ExitCode.configuration.rawValue
         }
-        if case .runCommand(let first) = invocation {
+        if case .runCommand(let first, let options) = invocation {
             try prepareProcess(noNewPrivileges: false)
             let arguments = rawArguments(from: first)
             return arguments.withUnsafeBufferPointer { buffer in
                 guard let base = buffer.baseAddress else { return ExitCode.usage.rawValue }
-                return CommandRun(plan: StopPlan(grace: settings.grace), signals: signals).run(base)
+                let plan = StopPlan(grace: options.grace ?? settings.grace)
+                return CommandRun(options: options, plan: plan, signals: signals).run(base)
             }
         }
         let agentd = besideOurselves("agentd")

@@ -19,6 +19,8 @@ struct GatewayCommand: ParsableCommand {
     func run() throws {
         signal(SIGPIPE, SIG_IGN)
         confineProcess()
+        // Without PID 1 nobody watches us, and the next start needs our place: save and go.
+        if statusFd != nil { signalAtParentsEnd(SIGTERM) }
         let exit: Contracts.ExitCode
         do {
             let environment = processEnvironment()

@@ -61,6 +61,13 @@ struct SettingsTests {
         #expect(error(environment)?.description.contains("AGENT_MODEL") == true)
     }
 
+    @Test func `what PID 1 reads must stand in the environment, not in a file that it does not read`() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("c.json", #"{"AGENT_GRACE_SECONDS": 30}"#)
+        let error = error(["AGENT_CONFIG": folder.path + "/c.json"])
+        #expect(error?.description.contains("AGENT_GRACE_SECONDS") == true)
+    }
+
     @Test func `a workspace under tmp gets its own temporary folder instead of tmp`() throws {
         let folder = try TemporaryFolder()
         let settings = try Settings(environment: Self.least.merging(["WORKSPACE_PATH": folder.path]) { $1 })

@@ -95,9 +95,13 @@ package struct EventSinkConformance {
         let taken = try medium.taken()
         let expected = Array(1...400) + Array(450...460) as [Int64]
         if medium.removesRepetitions {
-            try expect(taken == expected + Array(461...470 as ClosedRange<Int64>), "a repetition was not left out: \(taken.suffix(30))")
+            try expect(
+                taken == expected + Array(461...470 as ClosedRange<Int64>),
+                "a repetition was not left out: \(taken.suffix(30))")
         } else {
-            try expect(taken == expected + Array(455...470 as ClosedRange<Int64>), "what was given again did not arrive: \(taken.suffix(30))")
+            try expect(
+                taken == expected + Array(455...470 as ClosedRange<Int64>),
+                "what was given again did not arrive: \(taken.suffix(30))")
         }
     }
 }

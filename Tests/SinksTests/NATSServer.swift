@@ -25,9 +25,8 @@ final class NATSServer {
     deinit { kill() }
 
     func start() throws {
-        let program = try #require(
-            ["/usr/sbin/nats-server", "/usr/bin/nats-server", "/usr/local/bin/nats-server"]
-                .first { access($0, X_OK) == 0 }, "nats-server is not installed")
+        let places: [String] = ["/usr/sbin/nats-server", "/usr/bin/nats-server", "/usr/local/bin/nats-server"]
+        let program = try #require(places.first { access($0, X_OK) == 0 }, "nats-server is not installed")
         let nowhere = Descriptor(adopting: open("/dev/null", O_RDWR | O_CLOEXEC))
         let spawn = Spawn(
             path: program,
@@ -105,7 +104,9 @@ final class NATSClient {
     }
 
     func createStream(_ name: String, subjects: [String], _ more: [String: JSON] = [:]) throws {
-        var body: [String: JSON] = ["name": .string(name), "subjects": .array(subjects.map { .string($0) }), "storage": "file"]
+        var body: [String: JSON] = [
+            "name": .string(name), "subjects": .array(subjects.map { .string($0) }), "storage": "file",
+        ]
         body.merge(more) { _, new in new }
         let answer = try call("STREAM.CREATE.\(name)", .object(body))
         try #require(answer["error"] == nil, "\(answer)")

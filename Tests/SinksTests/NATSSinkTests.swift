@@ -72,7 +72,12 @@ struct NATSSinkTests {
             }
         }
         if rounds % 7 == 3 || rounds % 7 == 4 { try server.start() }
-        #expect(try seqs() == Array(1...3000))
+        let stored = try seqs()
+        #expect(stored.count == 3000)
+        for (index, seq) in stored.enumerated() where seq != index + 1 {
+            Issue.record("in place \(index + 1) stands \(stored[max(0, index - 3)...].prefix(12))")
+            break
+        }
     }
 
     @Test func `beyond the window for duplicates nothing is doubled either`() throws {
@@ -128,7 +133,9 @@ struct NATSSinkTests {
         let url = "nats://u:wrong-password@127.0.0.1:\(guarded.port)"
         let sink = NATSSink(NATSSettings(url: url, job: "j"), spool: "s")
         for _ in 0..<3 {
-            let error = try #require(throws: SinkError.self) { try sink.deliver(EventSinkConformance.deliveries(1...1)) }
+            let error = try #require(throws: SinkError.self) {
+                try sink.deliver(EventSinkConformance.deliveries(1...1))
+            }
             #expect(error.description.contains("127.0.0.1:\(guarded.port)"))
             #expect(!error.description.contains("wrong-password"))
             usleep(300_000)

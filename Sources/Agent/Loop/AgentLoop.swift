@@ -1,4 +1,5 @@
 import Contracts
+import Events
 import LinuxSystem
 
 /// The agent: takes one step after the other, each decided by the state and committed to the journal.

@@ -11,7 +11,7 @@ import Synchronization
 /// Answers the kubelet's probes: `/livez` and `/readyz`; everything else is 404. All answers are JSON.
 ///
 /// Bounded: 64 connections, 8 KiB of header, 10 s of idleness; a request's body is not read.
-struct ProbeServer {
+package struct ProbeServer {
     private let task: Task<Void, Never>
 
     private enum Start {
@@ -22,7 +22,7 @@ struct ProbeServer {
     /// Begins to listen on `host:port`.
     ///
     /// - Throws: `GatewayError(.configuration)` with the setting's name if the address cannot be had.
-    init(listen: String, health: Health) throws(GatewayError) {
+    package init(listen: String, health: Health) throws(GatewayError) {
         guard let mark = listen.lastIndex(of: ":"), let port = UInt16(listen[listen.index(after: mark)...]) else {
             throw GatewayError(.configuration, "AGENT_LISTEN is \"\(listen)\"; accepted: host:port, or off")
         }
@@ -71,7 +71,8 @@ struct ProbeServer {
         }
     }
 
-    func stop() { task.cancel() }
+    /// Stops listening; answers that are under way may be cut.
+    package func stop() { task.cancel() }
 
     private final class StartBox: Sendable {
         let state = Mutex(Start.waiting)

@@ -114,9 +114,10 @@ package final class Pipeline {
         }
         for entry in output.read(into: buffer) { intake.add(entry) }
         for entry in errors.read(into: buffer) { intake.add(entry) }
-        takeCommands()
         settle()
         if journalDue <= Clock.monotonic { readJournal() }
+        // Not before the end of the journal is known: it may have the command already.
+        if journalDue > 0 { takeCommands() }
         try store()
         handOver()
         beat()

@@ -12,6 +12,12 @@ package struct LineAssembler {
         package var isLossy = false
         /// The number of this part, from 1, if the line was not given as a whole.
         package var part: Int?
+
+        package init(text: String, isLossy: Bool = false, part: Int? = nil) {
+            self.text = text
+            self.isLossy = isLossy
+            self.part = part
+        }
     }
 
     package static let partLimit = 64 << 10

@@ -58,6 +58,7 @@ package final class Spool {
     ///
     /// - Parameters:
     ///   - path: the file; its folder must exist.
+    ///   - job: the job's name, for the wire form.
     ///   - limit: bytes of records that are kept at most.
     ///   - tail: how many records are kept for later readers after all sinks have taken them.
     ///   - sinks: the names of those that are delivered to; the records of others are not kept for them.
@@ -96,9 +97,9 @@ package final class Spool {
         isDirty = true
     }
 
-    /// Stores the entries in order, with all that has changed since the last commit.
+    /// Stores the entries in order, with all that has changed since the last commit. `journal` is the last journal
+    /// event among them, nil if none is of the journal.
     ///
-    /// - Parameter journal: the last journal event among the entries, or nil if none is of the journal.
     /// - Throws: `SQLiteError`; nothing is changed then, and the same may be tried again.
     package func commit(_ entries: [SpoolEntry], journal: Int64? = nil) throws(SQLiteError) {
         guard isDirty || !entries.isEmpty || journal != nil else { return }

@@ -7,8 +7,8 @@ package struct SinkPlan: Sendable {
     package let name: String
     package let make: @Sendable (_ spool: String) throws(SinkError) -> any EventSink
 
-    /// - Parameter make: is told the spool's incarnation. It throws if the sink can never work as it is configured;
-    ///   the gateway does not start then.
+    /// `make` is told the spool's incarnation. It throws if the sink can never work as it is configured; the gateway
+    /// does not start then.
     package init(_ name: String, make: @escaping @Sendable (_ spool: String) throws(SinkError) -> any EventSink) {
         self.name = name
         self.make = make

@@ -3,7 +3,7 @@ import Events
 import Glibc
 import LinuxSystem
 
-/// A connection that comes back by itself. Used from one thread; nats.c has threads of its own beneath it.
+/// A connection that is made anew when it is lost. Used from one thread; nats.c has threads of its own beneath it.
 ///
 /// Everything is done with core messages: JetStream is asked and answers in JSON over them (docs: "JetStream wire
 /// API"). nats.c's own JetStream layer reports a publish as done before it is, and overflows its heap when it fetches
@@ -31,7 +31,7 @@ final class NATSConnection {
     /// - Returns: a number that changes with each connection: what was found out over an older one may no longer hold.
     /// - Throws: `SinkError` if there is none now; it is being worked on.
     func ensure() throws(SinkError) -> UInt64 {
-        // After the same refusal twice nats.c gives up for good, whatever MaxReconnect says: begin anew.
+        // Lost, or refused twice for the same reason, after which nats.c gives up whatever MaxReconnect says.
         if let handle, natsConnection_IsClosed(handle) {
             let reason = lastError
             close()
@@ -41,17 +41,7 @@ final class NATSConnection {
         guard let handle, natsConnection_Status(handle) == NATS_CONN_STATUS_CONNECTED else {
             throw SinkError("no connection to \(place)\(lastError)")
         }
-        return made << 32 | reconnects(handle)
-    }
-
-    private func reconnects(_ handle: OpaquePointer) -> UInt64 {
-        var statistics: OpaquePointer?
-        guard natsStatistics_Create(&statistics) == NATS_OK, let statistics else { return 0 }
-        defer { natsStatistics_Destroy(statistics) }
-        var (a, b, c, d, reconnects): (UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0)
-        _ = natsConnection_GetStats(handle, statistics)
-        _ = natsStatistics_GetCounts(statistics, &a, &b, &c, &d, &reconnects)
-        return reconnects
+        return made
     }
 
     private func open() throws(SinkError) {
@@ -139,7 +129,7 @@ final class NATSConnection {
         return NATSMessage(reply).data
     }
 
-    /// Receives what is sent to `subject`, over reconnections too, until it is dropped.
+    /// Receives what is sent to `subject` over this connection, until it is dropped.
     func subscribe(_ subject: String) throws(SinkError) -> NATSSubscription {
         let connection = try live()
         var subscription: OpaquePointer?

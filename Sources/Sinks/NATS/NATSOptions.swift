@@ -18,6 +18,11 @@ enum NATSOptions {
             natsOptions_SetName(options, "agent-init \(settings.job)"),
             natsOptions_SetCustomInboxPrefix(options, inboxPrefix(settings)),
             natsOptions_SetTimeout(options, 2000),
+            // A lost connection is given up and a new one made. nats.c's own reconnection would keep one message for
+            // the new server, whatever ReconnectBufSize says (0 means 8 MB), and send it ahead of those before it that
+            // were lost. The reconnection settings still rule how the first connection is made.
+            natsOptions_SetAllowReconnect(options, false),
+            natsOptions_SetRetryOnFailedConnect(options, true, ignoreConnection, nil),
             natsOptions_SetMaxReconnect(options, -1),
             natsOptions_SetReconnectWait(options, 250),
             natsOptions_SetReconnectJitter(options, 100, 100),
@@ -26,9 +31,6 @@ enum NATSOptions {
             natsOptions_SetMaxPingsOut(options, 2),
             // Without it such a server blocks a publish for 13.7 s.
             natsOptions_SetWriteDeadline(options, 2000),
-            // The spool is our buffer. 0 would mean nats.c's default of 8 MB.
-            natsOptions_SetReconnectBufSize(options, 1),
-            natsOptions_SetRetryOnFailedConnect(options, true, ignoreConnection, nil),
             // The default handler prints to stderr; what it would say shows in what is not acknowledged.
             natsOptions_SetErrorHandler(options, ignoreError, nil),
         ]

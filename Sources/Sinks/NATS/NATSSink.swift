@@ -32,7 +32,7 @@ package final class NATSSink: EventSink {
     /// Milliseconds that a delivery may take: the sink's contract gives 5 s.
     private static let patience: Int64 = 4500
 
-    /// - Parameter spool: the spool's incarnation, which is written into each message's header `Agent-Spool`.
+    /// `spool` is the spool's incarnation, which is written into each message's header `Agent-Spool`.
     package init(_ settings: NATSSettings, spool: String) {
         self.settings = settings
         self.spool = spool

@@ -6,9 +6,8 @@ package struct TerminalStyle: Equatable, Sendable {
 
     package init(hasColour: Bool) { self.hasColour = hasColour }
 
-    /// Colours if the descriptor is a terminal that can show them and nobody has asked for none (no-color.org).
-    ///
-    /// - Parameter environment: of the process.
+    /// Colours if the descriptor is a terminal that can show them and the environment does not ask for none
+    /// (no-color.org).
     package init(descriptor: Int32, environment: [String: String]) {
         hasColour =
             isatty(descriptor) == 1 && environment["NO_COLOR", default: ""].isEmpty && environment["TERM"] != "dumb"

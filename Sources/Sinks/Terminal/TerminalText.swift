@@ -10,7 +10,7 @@ package struct TerminalText: Sendable {
 
     package init(style: TerminalStyle) { self.style = style }
 
-    /// - Parameter record: in its wire form.
+    /// The lines of a record in its wire form, each with its newline.
     package func text(of record: String) -> String {
         guard let json = try? JSON(parsing: record), let body = json["body"]?.string else { return record + "\n" }
         let record = Record(body: body, attributes: json["attributes"] ?? [:], json: json)
