@@ -20,7 +20,7 @@ TACTICAL = {"execute", "read_file", "list_files", "search", "write_file", "edit_
 def end_well(job, **options):
     """Runs the job to its verified end and checks all that must hold of every such end."""
     ended = job.run(**options)
-    assert ended.code == 0, ended.said
+    assert ended.code == 0, ended
     assert ended.message["outcome"] == "completed" and ended.message["exit_code"] == 0
     assert job.refusals() == []
     journal = job.journal()
@@ -36,7 +36,7 @@ def end_well(job, **options):
 def end_failed(job, outcome, *words):
     """Runs the job to its end without success, and checks that it says why, and that it stays so."""
     ended = job.run()
-    assert (ended.code, ended.message["outcome"], ended.message["exit_code"]) == (1, outcome, 1), ended.said
+    assert (ended.code, ended.message["outcome"], ended.message["exit_code"]) == (1, outcome, 1), ended
     for word in words:
         assert word in ended.message["reason"]
     status = job.status()
@@ -60,7 +60,7 @@ def test_five_settings_are_enough(new_job, api):
     assert set(job.settings) == {"JOB_ID", "WORKSPACE_PATH", "AGENT_TASK", "AGENT_BASE_URL", "AGENT_SECRETS_DIR",
                                  "AGENT_LISTEN"}
     ended = job.run()
-    assert ended.code == 0, ended.said
+    assert ended.code == 0, ended
     assert job.file("result") == "42\n"
     job.journal().check(model=job.model.log())
     assert job.refusals() == []
@@ -332,7 +332,7 @@ def test_a_job_survives_the_faults_of_a_provider(new_job, api):
         complete(fault={"status": 500, "body": "<html>bad gateway</html>", "headers": {"retry-after": "1"}}),
     ]}, api=api)
     ended = job.run()
-    assert ended.code == 0, ended.said
+    assert ended.code == 0, ended
     journal = job.journal()
     journal.check(model=job.model.log())
     assert job.file("effects") == "one\ntwo\n"
@@ -422,7 +422,7 @@ def test_two_jobs_share_a_workspace_without_meeting(new_job):
     end_well(one)
     one.change(JOB_ID="job-2")
     ended = one.run()
-    assert ended.code == 0, ended.said
+    assert ended.code == 0, ended
     assert {path.name for path in one.checkpoints.glob("job_*.db")} == {"job_job-1.db", "job_job-2.db"}
 
 
@@ -437,7 +437,7 @@ def test_a_second_run_takes_the_job_from_the_first(new_job):
     assert second.wait().code == 0
     (job.workspace / "home/go").touch()
     ended = first.wait()
-    assert ended.code != 0, ended.said
+    assert ended.code != 0, ended
     eventually("nothing is left", lambda: not job.alive())
     job.journal().check(model=job.model.log())
     assert pathlib.Path(job.database).exists()
