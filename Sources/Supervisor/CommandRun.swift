@@ -70,8 +70,7 @@ struct CommandRun {
     /// Sends a signal on, unless it is none for the command.
     private func forward(_ signal: ReceivedSignal, to pid: Int32) -> Bool {
         switch signal.number {
-        // What the terminal and the shell do with us: `Foreground` has done its part.
-        case SIGCHLD, SIGTTIN, SIGTTOU, SIGTSTP, SIGCONT: return false
+        case SIGCHLD: return false
         // Our own write to a closed pipe.
         case SIGPIPE where signal.sender == getpid(): return false
         // The terminal has given it to its whole foreground group already, the command included; but a hangup goes

@@ -3,10 +3,10 @@
 As root the job runs as UID 1000, in folders of its own; nothing of ours is in its environment.
 """
 
-import http.client
 import atexit
 import contextlib
 import functools
+import http.client
 import json
 import os
 import pathlib
