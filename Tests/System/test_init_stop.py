@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from init_box import AS_USER, done, init_or_not, needs_root, pid_of_init
+from init_box import done, init_or_not, needs_root, pid_of_init
 
 
 # MARK: SIGTERM
