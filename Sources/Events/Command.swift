@@ -38,7 +38,8 @@ package struct Command: Equatable, Sendable {
         guard json.object != nil else { throw CommandError("it is not a JSON object") }
         let kinds = Kind.allCases.map(\.rawValue).joined(separator: ", ")
         guard let word = json["kind"]?.string, let kind = Kind(rawValue: word) else {
-            throw CommandError("\"kind\" is missing or unknown; accepted: \(kinds)")
+            let given = json["kind"].map { "is \($0.text.prefix(100))" } ?? "is missing"
+            throw CommandError("\"kind\" \(given); accepted: \(kinds)")
         }
         switch json["id"] {
         case nil, .null?: id = transportID

@@ -1,11 +1,13 @@
 import CLinux
 
-/// The settings that PID 1 reads itself, with AGENT_TERMINATION_LOG, from its environment only: it has no JSON parser for `AGENT_CONFIG`.
+/// The settings that PID 1 reads itself, beside AGENT_TERMINATION_LOG, from its environment only: it has no JSON parser
+/// for `AGENT_CONFIG`.
 package struct InitSettings: Equatable, Sendable {
     /// AGENT_GRACE_SECONDS: from SIGTERM to the end of the pod. Milliseconds.
     package let grace: Int64
     /// AGENT_WATCHDOG_SECONDS: a child silent for this long hangs. Milliseconds.
     package let watchdog: Int64
+
     /// A setting that cannot be understood: exit 78.
     package struct Invalid: Error, Equatable, CustomStringConvertible {
         package let description: String

@@ -65,7 +65,7 @@ package struct TerminationLog {
     /// Whether the path was set: then it must be writable.
     package let isExplicit: Bool
 
-    /// - Parameter setting: AGENT_TERMINATION_LOG.
+    /// From the value of AGENT_TERMINATION_LOG; nil and empty are unset.
     package init(setting: String?) {
         isExplicit = setting?.isEmpty == false
         path = isExplicit ? setting ?? "" : "/dev/termination-log"

@@ -37,7 +37,7 @@ struct LoopCommand: ParsableCommand {
             }
             defer { progress = ledger.state.progress }
             let loop = try wiring.loop(ledger: ledger, attention: attention, display: live)
-            end = try loop.run(task: try settings.readTask())
+            end = try loop.run(task: ledger.state.task == nil ? try settings.readTask() : nil)
         } catch let error as StartError {
             end = LoopEnd(error)
         } catch let error as StoreError {

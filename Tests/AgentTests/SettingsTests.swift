@@ -93,14 +93,17 @@ struct SettingsTests {
     }
 
     @Test(arguments: [
-        "nats://127.0.0.1:4222", "127.0.0.1", "tls://user:p@ss@nats.example:4222/", "[::1]:4222", "[::1]", "a:1,nats://b:2",
+        "nats://127.0.0.1:4222", "127.0.0.1", "tls://user:p@ss@nats.example:4222/", "[::1]:4222", "[::1]",
+        "a:1,nats://b:2",
     ])
     func `addresses of NATS servers are accepted`(text: String) throws {
         let settings = try Settings(environment: Self.least.merging(["NATS_URL": text]) { $1 })
         #expect(settings.delivery.natsURL == text)
     }
 
-    @Test(arguments: ["http://a:4222", "nats://", "nats://[nowhere", "a:port", "a:1,", "a b", "nats://u:secret@a:70000"])
+    @Test(arguments: [
+        "http://a:4222", "nats://", "nats://[nowhere", "a:port", "a:1,", "a b", "nats://u:secret@a:70000",
+    ])
     func `what is no NATS server's address is refused without showing it`(text: String) throws {
         let error = try #require(throws: StartError.self) {
             try Settings(environment: Self.least.merging(["NATS_URL": text]) { $1 })

@@ -117,7 +117,8 @@ extension Settings.DeliverySettings {
         if let natsURL, !natsURL.split(separator: ",", omittingEmptySubsequences: false).allSatisfy(Self.isServer) {
             // Not the value: it may have a password in it.
             throw .setting(
-                "NATS_URL", "has something that is no server's address", accepted: "nats://host:port, tls://host:port, "
+                "NATS_URL", "has something that is no server's address",
+                accepted: "nats://host:port, tls://host:port, "
                     + "several with commas between them")
         }
         createStreams = try source.flag("AGENT_NATS_CREATE_STREAMS", default: false)
