@@ -3,6 +3,7 @@
 As root the job runs as UID 1000, in folders of its own; nothing of ours is in its environment.
 """
 
+import http.client
 import atexit
 import contextlib
 import functools
@@ -286,3 +287,15 @@ class Run:
         """SIGTERM, as the kubelet sends it."""
         self.process.send_signal(signal.SIGTERM)
         return self.wait()
+
+
+def get(port, path):
+    """The status of GET, None if nothing answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except OSError:
+        return None
+    finally:
+        connection.close()

@@ -10,7 +10,7 @@ import pytest
 
 from job import Job
 from journal import INTERRUPTED, STOPPED
-from test_job import end_well
+from job_ends import end_well
 from turns import call, complete, done, execute, job_of, plan, turn
 
 WAITS = "echo {0} >> effects; sleep 600 & sleep 600"
