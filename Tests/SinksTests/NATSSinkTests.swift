@@ -61,7 +61,9 @@ struct NATSSinkTests {
         try EventSinkConformance.give(Array(all[..<10]), to: &sink)
         var rest = all[10...]
         var rounds = 0
+        let deadline = Deadline.after(milliseconds: 180_000)
         while let first = rest.first {
+            try #require(!deadline.hasPassed, "it does not get beyond \(first.seq)")
             rounds += 1
             if rounds % 7 == 3 { server.kill() }
             if rounds % 7 == 5 { try server.start() }
