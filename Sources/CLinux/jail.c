@@ -136,11 +136,11 @@ __attribute__((noreturn)) static void fail(int failures, enum cjail_stage stage,
 }
 
 static void restore_signals(void) {
-    struct sigaction standard = {.sa_handler = SIG_DFL};
-    for (int number = 1; number < NSIG; number++) {
-        // Fails for SIGKILL, SIGSTOP and the two that glibc keeps for itself: those are at their default anyway.
-        sigaction(number, &standard, NULL);
-    }
+    // The kernel's struct sigaction, all zero: SIG_DFL, no flags, no mask. Not by sigaction(3), which refuses the two
+    // signals that glibc keeps for itself; its posix_spawn(3), by which the janitor was started, leaves them ignored
+    // (sysdeps/unix/sysv/linux/spawni.c). The call fails for SIGKILL and SIGSTOP, which are at their default anyway.
+    unsigned long standard[4] = {0};
+    for (int number = 1; number < NSIG; number++) syscall(__NR_rt_sigaction, number, standard, NULL, NSIG / 8);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
