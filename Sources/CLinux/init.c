@@ -60,21 +60,41 @@ int clinux_has_children(void) {
     }
 }
 
-int clinux_spawn_inheriting(const char *path, char *const arguments[], char *const environment[]) {
-    posix_spawnattr_t attributes;
-    int code = posix_spawnattr_init(&attributes);
+int clinux_has_stopped(int pid) {
+    siginfo_t information = {0};
+    if (waitid(P_PID, (id_t)pid, &information, WSTOPPED | WNOHANG) < 0) return 0;
+    return information.si_pid == pid;
+}
+
+int clinux_spawn_inheriting(const char *path, char *const arguments[], char *const environment[], int group,
+                            int terminal) {
+    posix_spawn_file_actions_t actions;
+    int code = posix_spawn_file_actions_init(&actions);
     if (code != 0) return -code;
+    posix_spawnattr_t attributes;
+    code = posix_spawnattr_init(&attributes);
+    if (code != 0) {
+        posix_spawn_file_actions_destroy(&actions);
+        return -code;
+    }
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);
     respect_ignored(&all);
     code = posix_spawnattr_setsigmask(&attributes, &none);
     if (code == 0) code = posix_spawnattr_setsigdefault(&attributes, &all);
-    if (code == 0) code = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+    if (group) flags |= POSIX_SPAWN_SETPGROUP;
+    if (code == 0) code = posix_spawnattr_setflags(&attributes, flags);
+    if (code == 0) code = posix_spawnattr_setpgroup(&attributes, 0);
+    // In the child, after its group is made and with all signals blocked (sysdeps/unix/sysv/linux/spawni.c): a child
+    // in the background that reads the terminal before its parent has put it in front would be stopped.
+    if (code == 0 && group && terminal >= 0) code = posix_spawn_file_actions_addtcsetpgrp_np(&actions, terminal);
     // Never left at 0: a pid of 0 that reached kill() would signal our own group.
     pid_t pid = -1;
-    if (code == 0) code = posix_spawn(&pid, path, NULL, &attributes, arguments, environment);
+    if (code == 0) code = posix_spawn(&pid, path, &actions, &attributes, arguments, environment);
     posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
     if (code != 0) return -code;
     return pid > 0 ? pid : -ECHILD;
 }

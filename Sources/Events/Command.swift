@@ -1,6 +1,6 @@
 /// A command to the job from outside, as it was sent.
 package struct Command: Equatable, Sendable {
-    package enum Kind: String, Sendable, CaseIterable {
+    package enum Kind: String, Codable, Sendable, CaseIterable {
         case task, message, pause, resume, cancel
     }
 
@@ -20,12 +20,14 @@ package struct Command: Equatable, Sendable {
     /// The most that a command's body may have, in bytes.
     package static let sizeLimit = 256 << 10
 
-    /// Reads `{"id"?, "kind", "text"?}`; `id` is what the transport calls it.
+    /// Reads `{"id"?, "kind", "text"?}` of at most `limit` bytes; `id` is what the transport calls it.
     ///
     /// - Throws: `CommandError` with the reason, for the log.
-    package init(parsing body: some Collection<UInt8>, id transportID: String) throws(CommandError) {
-        guard body.count <= Self.sizeLimit else {
-            throw CommandError("\(body.count) bytes, at most \(Self.sizeLimit) are accepted")
+    package init(
+        parsing body: some Collection<UInt8>, id transportID: String, limit: Int = sizeLimit
+    ) throws(CommandError) {
+        guard body.count <= limit else {
+            throw CommandError("\(body.count) bytes, at most \(limit) are accepted")
         }
         let json: JSON
         do throws(JSONError) {
@@ -36,7 +38,8 @@ package struct Command: Equatable, Sendable {
         guard json.object != nil else { throw CommandError("it is not a JSON object") }
         let kinds = Kind.allCases.map(\.rawValue).joined(separator: ", ")
         guard let word = json["kind"]?.string, let kind = Kind(rawValue: word) else {
-            throw CommandError("\"kind\" is missing or unknown; accepted: \(kinds)")
+            let given = json["kind"].map { "is \($0.text.prefix(100))" } ?? "is missing"
+            throw CommandError("\"kind\" \(given); accepted: \(kinds)")
         }
         switch json["id"] {
         case nil, .null?: id = transportID

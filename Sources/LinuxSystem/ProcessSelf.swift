@@ -39,5 +39,9 @@ package func setDumpable(_ on: Bool) -> Bool {
     clinux_prctl(4, on ? 1 : 0, 0, 0, 0) >= 0
 }
 
+/// Asks for a signal when the thread that started this process ends (PR_SET_PDEATHSIG, 1). PID 1 has one thread, so
+/// that is its end; where agent-init is PID 1 the kernel ends everything then anyway.
+package func signalAtParentsEnd(_ signal: Int32) { _ = clinux_prctl(1, UInt(signal), 0, 0, 0) }
+
 /// Whether the descriptor is a terminal.
 package func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }

@@ -4,14 +4,14 @@ import Events
 /// Reads the body of a successful answer, piece by piece.
 package struct AnswerReader<Decoder: AnswerDecoder> {
     private enum Form {
-        /// Only white space so far.
-        case unknown([UInt8])
+        /// Only white space so far, which means nothing in any form.
+        case unknown
         case events(ServerSentEvents)
         /// Not a stream: a JSON document, or the HTML of something that is no LLM.
         case document([UInt8])
     }
 
-    private var form = Form.unknown([])
+    private var form = Form.unknown
     private var decoder: Decoder
     private let mapping: ErrorMapping
     private let limits: HTTPLimits
@@ -31,22 +31,19 @@ package struct AnswerReader<Decoder: AnswerDecoder> {
     /// - Throws: what the provider says in the stream; `protocolError` for an event above its limit.
     package mutating func read(_ bytes: [UInt8], onDelta: (LLMDelta) -> Void) throws(LLMError) -> Reception {
         switch form {
-        case .unknown(let earlier):
-            let all = earlier + bytes
-            guard let first = all.first(where: { !Self.blank.contains($0) }) else {
-                form = .unknown(all)
-                return .idle
-            }
+        case .unknown:
+            let rest = Array(bytes.drop(while: Self.blank.contains))
+            guard let first = rest.first else { return .idle }
             // The content type is not asked: servers send streams as JSON and JSON as plain text.
             if Self.documentStarts.contains(first) {
-                form = .document(all)
+                form = .document(rest)
                 return .progress
             }
             form = .events(ServerSentEvents(limit: limits.event))
-            return try read(events: all, onDelta: onDelta)
+            return try read(events: rest, onDelta: onDelta)
         case .events: return try read(events: bytes, onDelta: onDelta)
         case .document(var document):
-            form = .unknown([])
+            form = .unknown
             document += bytes
             form = .document(document)
             return .progress
@@ -56,14 +53,15 @@ package struct AnswerReader<Decoder: AnswerDecoder> {
     private mutating func read(events bytes: [UInt8], onDelta: (LLMDelta) -> Void) throws(LLMError) -> Reception {
         guard case .events(var parser) = form else { return .idle }
         // The one owner of its buffers is `parser`, so that they are not copied.
-        form = .unknown([])
+        form = .unknown
         defer { form = .events(parser) }
         let events: [ServerSentEvent]
         do throws(EventTooLarge) { events = try parser.feed(bytes) } catch {
             throw LLMError(.protocolError, "an event of the answer is larger than \(error.limit) bytes", status: 200)
         }
         var sum = Reception.idle
-        for event in events {
+        // Some servers keep the connection alive with events that say nothing.
+        for event in events where !event.data.allSatisfy(\.isWhitespace) {
             let reception: Reception
             do throws(AnswerFault) { reception = try decoder.take(event, show: onDelta) } catch {
                 throw mapping.error(error)
@@ -81,11 +79,10 @@ package struct AnswerReader<Decoder: AnswerDecoder> {
     /// Ends the reading; `cut` is why the transport ended early, nil if it did not.
     ///
     /// - Returns: the whole answer.
-    /// - Throws: `truncated` if there was no terminal event, however the transport ended.
+    /// - Throws: `truncated` if there was no terminal event, however the transport ended. JSON that can be read is whole.
     package mutating func finish(cut: String?) throws(LLMError) -> LLMReply {
         do throws(AnswerFault) {
             if case .document(let bytes) = form {
-                guard cut == nil else { throw AnswerFault.malformed("") }
                 guard let body = try? JSON(parsing: bytes) else {
                     throw AnswerFault.malformed(
                         "it is not JSON: \(String(decoding: bytes.prefix(2000), as: UTF8.self))")

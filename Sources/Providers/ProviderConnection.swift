@@ -64,7 +64,8 @@ struct ProviderConnection {
             return errorBody.count < limits.errorBody ? .progress : .enough
         }
         let head = exchange.head
-        if head.status != 0, !head.isSuccess {
+        // An interim response (1xx) is no answer.
+        if head.status >= 200, !head.isSuccess {
             if let refusal = mapping.refusal(errorBody) { return refusal }
             throw mapping.error(ErrorBody(errorBody), head: head)
         }

@@ -138,13 +138,19 @@ package final class SQLiteCheckpointStore: CheckpointStore {
     // MARK: Use
 
     package func acquire() throws(StoreError) -> Acquisition {
-        do throws(SQLiteError) {
-            try database.run("UPDATE head SET epoch = epoch + 1")
-            epoch = try database.integer("SELECT epoch FROM head") ?? 0
-        } catch {
-            throw Self.failure(error, path)
+        let map = { [path] (error: SQLiteError) in Self.failure(error, path) }
+        var events: [StoredEvent] = []
+        // In one transaction: a journal that cannot be read is not taken over, and nothing comes in between.
+        try database.transaction(mapping: map) { () throws(StoreError) in
+            events = try readEvents(database, after: 0, limit: -1, path: path)
+            do throws(SQLiteError) {
+                try database.run("UPDATE head SET epoch = epoch + 1")
+                epoch = try database.integer("SELECT epoch FROM head") ?? 0
+            } catch {
+                throw map(error)
+            }
         }
-        return Acquisition(epoch: epoch, events: try readEvents(database, after: 0, limit: -1, path: path))
+        return Acquisition(epoch: epoch, events: events)
     }
 
     package func append(_ events: [StoredEvent], state: JobState) throws(StoreError) {

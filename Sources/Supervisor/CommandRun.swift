@@ -7,8 +7,16 @@ import LinuxSystem
 /// Every signal goes to the command, its exit code is passed on, orphans are reaped. After SIGTERM, and when the
 /// command has ended, what is left is ended in the stages of `StopPlan`: nothing that ignores a signal hangs us.
 struct CommandRun {
+    let options: CommandOptions
     let plan: StopPlan
     let signals: SignalSource
+    private let foreground = Foreground()
+
+    init(options: CommandOptions, plan: StopPlan, signals: SignalSource) {
+        self.options = options
+        self.plan = plan
+        self.signals = signals
+    }
 
     /// Runs `arguments` (argv with its null at the end, the program's name first) and returns the code to exit with.
     func run(_ arguments: UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Int32 {
@@ -22,16 +30,20 @@ struct CommandRun {
             logLine(error.description)
             return error.exitCode
         }
-        let pid = clinux_spawn_inheriting(path, arguments, clinux_environment())
+        let pid = clinux_spawn_inheriting(
+            path, arguments, clinux_environment(), hasOwnGroup ? 1 : 0, foreground.isOurs ? STDIN_FILENO : -1)
         guard pid > 1 else {
             let error = ProgramError(name: name, found: true, code: -pid)
             logLine(error.description)
             return error.exitCode
         }
-        let end = supervise(pid)
+        let code = supervise(pid).shellCode
+        foreground.takeBack()
         endLeftovers(limit: plan.leftoversLimit, signals: signals)
-        return end.shellCode
+        return options.exitCodes[code] ?? code
     }
+
+    private var hasOwnGroup: Bool { options.signalsGroup || foreground.isOurs }
 
     /// Forwards signals and reaps until the process `pid` has ended.
     private func supervise(_ pid: Int32) -> ProcessEnd {
@@ -43,6 +55,7 @@ struct CommandRun {
             for signal in signals.take() where forward(signal, to: pid) && signal.number == SIGTERM {
                 killAt = min(killAt, Clock.monotonic + plan.mainLimit)
             }
+            if hasOwnGroup, clinux_has_stopped(pid) == 1 { foreground.follow(stopOf: pid) }
             let ended = reapEnded()
             more = !ended.isEmpty
             if let main = ended.first(where: { $0.pid == pid }) { return main.end }
@@ -63,10 +76,12 @@ struct CommandRun {
         // The terminal has given it to its whole foreground group already, the command included; but a hangup goes
         // to the session's leader alone, and that may be us.
         case _ where signal.isFromKernel && signal.number != SIGHUP: return false
-        case _ where isInit && !signal.isFromOutside:
+        case _ where isInit && !signal.isFromOutside && !options.heedsInside:
             logLine("\(signalName(signal.number)) from process \(signal.sender) inside the container is ignored")
             return false
-        default: return kill(pid, signal.number) == 0
+        default: break
         }
+        guard let number = options.rewritten(signal.number) else { return false }
+        return kill(options.signalsGroup ? -pid : pid, number) == 0
     }
 }

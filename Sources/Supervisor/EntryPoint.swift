@@ -48,34 +48,49 @@ private func executeAgentd() -> Int32 {
 }
 
 private func supervise(_ invocation: Invocation) -> Int32 {
+    let terminationLog = TerminationLog(setting: environment("AGENT_TERMINATION_LOG"))
+    /// A run that cannot begin says why where every other end does. A command that we run has no such message.
+    func refuse(_ code: ExitCode, _ reason: String) -> Int32 {
+        logLine(reason)
+        if case .runAgent = invocation {
+            terminationLog.write(
+                TerminationMessage(
+                    outcome: code.outcome, exitCode: code.rawValue, reason: reason, phase: "START", step: 0, seq: 0,
+                    restarts: 0))
+        }
+        return code.rawValue
+    }
     do throws(SystemError) {
         try openStandardDescriptors()
         // As early as can be: until they are blocked, the kernel drops signals to PID 1.
         let signals = try SignalSource()
         let settings: InitSettings
         do throws(InitSettings.Invalid) {
-            settings = try InitSettings { name in getenv(name).map { String(cString: $0) } }
+            settings = try InitSettings(environment)
         } catch {
-            logLine(error.description)
-            return ExitCode.configuration.rawValue
+            return refuse(.configuration, error.description)
         }
-        if case .runCommand(let first) = invocation {
+        if case .runCommand(let first, let options) = invocation {
             try prepareProcess(noNewPrivileges: false)
             let arguments = rawArguments(from: first)
             return arguments.withUnsafeBufferPointer { buffer in
                 guard let base = buffer.baseAddress else { return ExitCode.usage.rawValue }
-                return CommandRun(plan: StopPlan(grace: settings.grace), signals: signals).run(base)
+                let plan = StopPlan(grace: options.grace ?? settings.grace)
+                return CommandRun(options: options, plan: plan, signals: signals).run(base)
             }
         }
         let agentd = besideOurselves("agentd")
         guard access(agentd, X_OK) == 0 else { throw SystemError.last("access", subject: agentd) }
         try prepareProcess(noNewPrivileges: true)
-        return try Supervisor(settings: settings, agentd: agentd, signals: signals).run()
+        return try Supervisor(
+            settings: settings, terminationLog: terminationLog, agentd: agentd, signals: signals
+        ).run()
     } catch {
-        logLine("cannot start: \(error)")
-        return ExitCode.internalError.rawValue
+        return refuse(.internalError, "cannot start: \(error)")
     }
 }
+
+private func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
 /// Opens /dev/null for those of stdin, stdout and stderr that are closed: else a pipe of ours would get the number,
 /// and what is printed would go into it. Close-on-exec, so that a command sees them closed as we did.

@@ -30,8 +30,16 @@ package enum Help {
 
         USAGE
           agent-init run                   supervise the agent: its loop and its gateway
-          agent-init run [--] COMMAND…     supervise COMMAND: signals are passed on, orphans reaped, its exit code
+          agent-init run [OPTION…] [--] COMMAND…
+                                           supervise COMMAND: signals are passed on, orphans reaped, its exit code
                                            is ours (128+n after signal n, 127 not found, 126 not executable)
+
+        OPTIONS for a command
+          -g, --group              signals go to the command's whole process group
+          --rewrite TERM:INT       send INT where TERM comes; --rewrite HUP:0 drops HUP
+          --remap-exit 143:0       exit with 0 where the command's code is 143
+          --grace SECONDS          instead of AGENT_GRACE_SECONDS
+          --heed-inside            as PID 1, let signals from inside the container count
 
         STOPPING
           On SIGTERM the main process gets SIGTERM, then the rest gets time to clean up, then SIGKILL: all within
@@ -42,7 +50,7 @@ package enum Help {
           AGENT_GRACE_SECONDS      60     1 to 3600: from SIGTERM to the end
           AGENT_WATCHDOG_SECONDS   120    10 to 3600: a child silent for so long is killed and started again
           AGENT_TERMINATION_LOG    /dev/termination-log: how the run ended, as JSON
-          All other settings are described by the README and checked by agent-init doctor.
+          All other settings are described by the README and checked when the agent starts.
 
         """
 }

@@ -1,15 +1,12 @@
 import CLinux
 
-/// The three settings that PID 1 reads itself, from its environment only: it has no JSON parser for `AGENT_CONFIG`.
+/// The settings that PID 1 reads itself, beside AGENT_TERMINATION_LOG, from its environment only: it has no JSON parser
+/// for `AGENT_CONFIG`.
 package struct InitSettings: Equatable, Sendable {
     /// AGENT_GRACE_SECONDS: from SIGTERM to the end of the pod. Milliseconds.
     package let grace: Int64
     /// AGENT_WATCHDOG_SECONDS: a child silent for this long hangs. Milliseconds.
     package let watchdog: Int64
-    /// AGENT_TERMINATION_LOG.
-    package let terminationLog: String
-    /// Whether the path was set: then it must be writable.
-    package let terminationLogIsExplicit: Bool
 
     /// A setting that cannot be understood: exit 78.
     package struct Invalid: Error, Equatable, CustomStringConvertible {
@@ -20,9 +17,6 @@ package struct InitSettings: Equatable, Sendable {
     package init(_ value: (String) -> String?) throws(Invalid) {
         grace = try Self.seconds("AGENT_GRACE_SECONDS", value, 1...3600, standard: 60)
         watchdog = try Self.seconds("AGENT_WATCHDOG_SECONDS", value, 10...3600, standard: 120)
-        let path = value("AGENT_TERMINATION_LOG") ?? ""
-        terminationLogIsExplicit = !path.isEmpty
-        terminationLog = path.isEmpty ? "/dev/termination-log" : path
     }
 
     private static func seconds(

@@ -5,8 +5,8 @@ package enum Invocation: Equatable, Sendable {
     case version
     /// `run` alone: supervise the agent.
     case runAgent
-    /// `run COMMAND…`: supervise that; its arguments begin at this index of argv.
-    case runCommand(at: Int)
+    /// `run [OPTION…] COMMAND…`: supervise that; its arguments begin at this index of argv.
+    case runCommand(at: Int, CommandOptions)
     /// Anything else, `help` too, is for `agentd`.
     case agentd
 
@@ -33,17 +33,16 @@ package enum Invocation: Equatable, Sendable {
 
     private static func run(_ arguments: [String]) throws(Wrong) -> Invocation {
         guard arguments.count > 2 else { return .runAgent }
-        switch arguments[2] {
-        case "--help", "-h": return .runHelp
-        case "--":
-            guard arguments.count > 3 else {
-                throw Wrong(description: "there is no command after \"run --\"; agent-init run -- COMMAND [ARGUMENT…]")
-            }
-            return .runCommand(at: 3)
-        case let word where word.hasPrefix("-"):
+        if ["--help", "-h"].contains(arguments[2]) { return .runHelp }
+        var rest = arguments[2...]
+        var options = CommandOptions()
+        try options.take(from: &rest)
+        if rest.first == "--" { rest.removeFirst() }
+        guard !rest.isEmpty else {
             throw Wrong(
-                description: "\"\(word)\" is no option of run; for a command of that name: agent-init run -- \(word)")
-        default: return .runCommand(at: 2)
+                description: "there is no command after \"\(arguments[arguments.count - 1])\"; "
+                    + "agent-init run [OPTION…] -- COMMAND [ARGUMENT…]")
         }
+        return .runCommand(at: rest.startIndex, options)
     }
 }

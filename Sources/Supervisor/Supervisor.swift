@@ -33,12 +33,14 @@ final class Supervisor {
     private var stopAt: Int64?
 
     /// - Throws: `SystemError`: no pipes or no /dev/null to be had.
-    init(settings: InitSettings, agentd: String, signals: SignalSource) throws(SystemError) {
+    init(
+        settings: InitSettings, terminationLog: TerminationLog, agentd: String, signals: SignalSource
+    ) throws(SystemError) {
         self.settings = settings
         self.agentd = agentd
         self.signals = signals
         plan = StopPlan(grace: settings.grace)
-        terminationLog = TerminationLog(path: settings.terminationLog, isExplicit: settings.terminationLogIsExplicit)
+        self.terminationLog = terminationLog
         plumbing = try Plumbing()
         loop = try Child(name: "loop")
         gateway = try Child(name: "gateway")

@@ -60,9 +60,16 @@ package struct TerminationMessage: Equatable, Sendable {
 }
 
 /// The file the kubelet reads the message from.
-struct TerminationLog {
-    let path: String
-    let isExplicit: Bool
+package struct TerminationLog {
+    package let path: String
+    /// Whether the path was set: then it must be writable.
+    package let isExplicit: Bool
+
+    /// From the value of AGENT_TERMINATION_LOG; nil and empty are unset.
+    package init(setting: String?) {
+        isExplicit = setting?.isEmpty == false
+        path = isExplicit ? setting ?? "" : "/dev/termination-log"
+    }
 
     /// Replaces the message. A failure is logged and changes nothing else.
     ///

@@ -19,6 +19,8 @@ struct GatewayCommand: ParsableCommand {
     func run() throws {
         signal(SIGPIPE, SIG_IGN)
         confineProcess()
+        // Without PID 1 nobody watches us, and the next start needs our place: save and go.
+        if statusFd != nil { signalAtParentsEnd(SIGTERM) }
         let exit: Contracts.ExitCode
         do {
             let environment = processEnvironment()
@@ -40,12 +42,17 @@ struct GatewayCommand: ParsableCommand {
                 commands: try outward.commands()
             ).run()
         } catch let error as StartError {
-            say("agent-init gateway: \(error)")
-            exit = error.exit
+            exit = refuse(LoopEnd(error))
         } catch let error as GatewayError {
-            say("agent-init gateway: \(error)")
-            exit = error.exit
+            exit = refuse(LoopEnd(error.exit, outcome: "gateway", reason: error.description))
         }
         throw ArgumentParser.ExitCode(exit.rawValue)
+    }
+
+    /// Says why there is no gateway, to people and to PID 1: it may be the first to know, and the pod ends of it.
+    private func refuse(_ end: LoopEnd) -> Contracts.ExitCode {
+        say("agent-init gateway: \(end.reason)")
+        SupervisorPipe(descriptor: statusFd).tell(end, at: StatusLine.Progress(phase: "", step: 0, seq: 0))
+        return end.exit
     }
 }

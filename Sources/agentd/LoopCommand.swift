@@ -18,6 +18,8 @@ struct LoopCommand: ParsableCommand {
         // A reader that has gone is an error of the write, not a signal.
         signal(SIGPIPE, SIG_IGN)
         confineProcess()
+        // Without PID 1 nobody watches us, and the next start needs our place: save and go.
+        if statusFd != nil { signalAtParentsEnd(SIGTERM) }
         let supervisor = SupervisorPipe(descriptor: statusFd)
         let live = LivePipe(descriptor: liveFd)
         var progress = StatusLine.Progress(phase: "BOOT", step: 0, seq: 0)
@@ -35,7 +37,7 @@ struct LoopCommand: ParsableCommand {
             }
             defer { progress = ledger.state.progress }
             let loop = try wiring.loop(ledger: ledger, attention: attention, display: live)
-            end = try loop.run(task: try settings.readTask())
+            end = try loop.run(task: ledger.state.task == nil ? try settings.readTask() : nil)
         } catch let error as StartError {
             end = LoopEnd(error)
         } catch let error as StoreError {

@@ -61,6 +61,13 @@ struct SettingsTests {
         #expect(error(environment)?.description.contains("AGENT_MODEL") == true)
     }
 
+    @Test func `what PID 1 reads must stand in the environment, not in a file that it does not read`() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("c.json", #"{"AGENT_GRACE_SECONDS": 30}"#)
+        let error = error(["AGENT_CONFIG": folder.path + "/c.json"])
+        #expect(error?.description.contains("AGENT_GRACE_SECONDS") == true)
+    }
+
     @Test func `a workspace under tmp gets its own temporary folder instead of tmp`() throws {
         let folder = try TemporaryFolder()
         let settings = try Settings(environment: Self.least.merging(["WORKSPACE_PATH": folder.path]) { $1 })
@@ -83,6 +90,27 @@ struct SettingsTests {
         let settings = try Settings(environment: Self.least.merging(both) { $1 })
         #expect(settings.proxy.http == "http://b:2")
         #expect(settings.proxy.localPort == 3128)
+    }
+
+    @Test(arguments: [
+        "nats://127.0.0.1:4222", "127.0.0.1", "tls://user:p@ss@nats.example:4222/", "[::1]:4222", "[::1]",
+        "a:1,nats://b:2",
+    ])
+    func `addresses of NATS servers are accepted`(text: String) throws {
+        let settings = try Settings(environment: Self.least.merging(["NATS_URL": text]) { $1 })
+        #expect(settings.delivery.natsURL == text)
+    }
+
+    @Test(arguments: [
+        "http://a:4222", "nats://", "nats://[nowhere", "a:port", "a:1,", "a b", "nats://u:secret@a:70000",
+    ])
+    func `what is no NATS server's address is refused without showing it`(text: String) throws {
+        let error = try #require(throws: StartError.self) {
+            try Settings(environment: Self.least.merging(["NATS_URL": text]) { $1 })
+        }
+        #expect(error.exit == .configuration)
+        #expect(error.description.hasPrefix("NATS_URL "))
+        #expect(!error.description.contains("secret"))
     }
 
     @Test func `without a task there must be a way for one to come`() {

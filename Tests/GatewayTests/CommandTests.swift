@@ -79,9 +79,8 @@ struct CommandTests {
         return String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init)
     }
 
-    private func recorded(_ command: Command) throws -> Event {
-        let kind = try #require(Event.CommandReceived.Kind(rawValue: command.kind.rawValue))
-        return .commandReceived(.init(id: command.id, kind: kind, text: command.text))
+    private func recorded(_ command: Command) -> Event {
+        .commandReceived(.init(id: command.id, kind: command.kind, text: command.text))
     }
 
     @Test func `a command is acknowledged when the loop has recorded it, and then the next one comes`() throws {
@@ -95,17 +94,17 @@ struct CommandTests {
         for _ in 0..<5 { try pipeline.round(until: .after(milliseconds: 20)) }
         #expect(box.acknowledged.isEmpty)
         #expect(try received(&text) == [commands[0].line.dropLast().description])
-        journal.append([try recorded(commands[0])])
+        journal.append([recorded(commands[0])])
         try run(pipeline) { try received(&text).count == 2 }
         #expect(box.acknowledged == ["a"])
-        journal.append([try recorded(commands[1])])
+        journal.append([recorded(commands[1])])
         try run(pipeline) { box.acknowledged == ["a", "b"] }
         _ = try pipeline.finish(by: .after(milliseconds: 1000))
     }
 
     @Test func `a command that was recorded before is acknowledged and not given again`() throws {
         let command = Command(id: "a", kind: .cancel, text: "")
-        journal.append([try recorded(command)])
+        journal.append([recorded(command)])
         let box = CommandBox([.command(command)])
         let pipeline = try pipeline(box)
         try run(pipeline) { box.acknowledged == ["a"] }

@@ -7,7 +7,7 @@ package protocol ProviderDialect: Sendable {
     /// The provider's `name`.
     var name: String { get }
 
-    /// A provider that talks to `baseURL` with the key `ProviderContract.key`.
+    /// A provider that talks to `baseURL` with the key `LLMProviderConformance.key`.
     func makeProvider(baseURL: String, time: ShortTimes) throws -> any LLMProvider
 
     /// The path that requests go to.

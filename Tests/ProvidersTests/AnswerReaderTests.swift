@@ -1,4 +1,5 @@
 import Agent
+import ProviderConformance
 import Providers
 import Testing
 
@@ -28,6 +29,8 @@ struct AnswerReaderTests {
             #expect(Reading(Array(bytes.dropLast(20)), decoder).error?.kind == .server)
             #expect(Reading(Array("{}".utf8), decoder).error?.kind == .server)
             #expect(Reading(bytes, decoder, size: 3).reply?.content.count == 2)
+            // JSON says where it ends, so this was not cut.
+            #expect(Reading(bytes, decoder, cut: "reset").reply?.content.count == 2)
         }
     }
 
@@ -41,6 +44,15 @@ struct AnswerReaderTests {
         #expect(Reading.openAI("\n\n  ", OpenAIDialect().document).reply?.content.count == 2)
         let dialect = OpenAIDialect()
         #expect(Reading.openAI("\n\n", (dialect.events + dialect.ending).joined()).reply?.content.count == 2)
+    }
+
+    @Test func `events that say nothing are passed over`() {
+        for dialect in [AnthropicDialect(), OpenAIDialect()] as [any ProviderDialect] {
+            let stream = (dialect.events + dialect.ending).map { "data:\n\ndata: \n\n" + $0 }.joined()
+            let reading =
+                dialect.name == "openai" ? Reading.openAI(stream) : Reading.anthropic(stream)
+            #expect(reading.reply?.content == LLMProviderConformance.content)
+        }
     }
 
     @Test func `JSON of any depth is read or refused, never a crash`() {

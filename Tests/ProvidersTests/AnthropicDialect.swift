@@ -70,19 +70,3 @@ struct AnthropicDialect: ProviderDialect {
         #"{"type":"error","error":{"type":"\#(type)","message":"\#(message)"}}"#
     }
 }
-
-/// A configuration for the loopback, with short times where they are wanted.
-func configuration(_ baseURL: String, _ time: ShortTimes = ShortTimes()) throws -> ProviderConfiguration {
-    var configuration = ProviderConfiguration(
-        baseURL: baseURL, key: ProviderContract.key,
-        network: try HTTPConfiguration(environment: [:]))
-    let standard = configuration.deadlines
-    configuration.deadlines.connect = time.connect ?? standard.connect
-    configuration.deadlines.firstByte = time.firstByte ?? standard.firstByte
-    configuration.deadlines.byteIdle = time.byteIdle ?? standard.byteIdle
-    configuration.deadlines.progressIdle = time.progressIdle ?? standard.progressIdle
-    configuration.deadlines.trailer = time.trailer ?? standard.trailer
-    configuration.limits.event = time.eventLimit ?? configuration.limits.event
-    configuration.limits.body = time.bodyLimit ?? configuration.limits.body
-    return configuration
-}

@@ -102,8 +102,8 @@ struct EndpointTests {
         #expect(ask(through).reply != nil)
         #expect(proxy.requests.first?.line == "POST http://llm.invalid/v1/messages HTTP/1.1")
 
-        // libcurl would read these by itself. Nothing else in this process does.
-        for name in ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy"] { setenv(name, "http://127.0.0.1:1", 1) }
+        // `configuration` has put proxies that do not exist into the environment.
+        #expect(String(cString: getenv("http_proxy")) == "http://127.0.0.1:1")
         let server = try LoopbackServer([[.send(HTTPText.openHead + answer)]])
         defer { server.stop() }
         #expect(ask(try configuration(server.url)).reply != nil)
@@ -143,8 +143,8 @@ struct EndpointTests {
             _ = ask(configuration)
         }
         let headers = server.requests.map(\.headers)
-        #expect(headers.map { $0["x-api-key"] } == [ProviderContract.key, nil, ProviderContract.key])
-        #expect(headers.map { $0["authorization"] } == [nil, "Bearer " + ProviderContract.key, nil])
+        #expect(headers.map { $0["x-api-key"] } == [LLMProviderConformance.key, nil, LLMProviderConformance.key])
+        #expect(headers.map { $0["authorization"] } == [nil, "Bearer " + LLMProviderConformance.key, nil])
         #expect(headers.allSatisfy { $0["anthropic-version"] == "2027-01-01" && $0["user-agent"] == "agent-init" })
     }
 
@@ -161,7 +161,7 @@ struct EndpointTests {
     private func ask(_ configuration: ProviderConfiguration) -> (reply: LLMReply?, error: LLMError?) {
         do {
             let provider = try makeProvider(.anthropic, configuration)
-            return (try provider.complete(ProviderContract.request, attention: CountingAttention()) { _ in }, nil)
+            return (try provider.complete(LLMProviderConformance.request, attention: CountingAttention()) { _ in }, nil)
         } catch {
             return (nil, error as? LLMError)
         }

@@ -5,23 +5,24 @@ struct InitSettingsTests {
     private func settings(_ values: [String: String]) throws -> InitSettings { try InitSettings { values[$0] } }
 
     @Test func `unset and empty settings have their defaults`() throws {
-        for values in [[:], ["AGENT_GRACE_SECONDS": "", "AGENT_WATCHDOG_SECONDS": "", "AGENT_TERMINATION_LOG": ""]] {
+        for values in [[:], ["AGENT_GRACE_SECONDS": "", "AGENT_WATCHDOG_SECONDS": ""]] {
             let settings = try settings(values)
             #expect(settings.grace == 60_000)
             #expect(settings.watchdog == 120_000)
-            #expect(settings.terminationLog == "/dev/termination-log")
-            #expect(!settings.terminationLogIsExplicit)
         }
     }
 
     @Test func `values are read in seconds up to the ends of their ranges`() throws {
-        let settings = try settings([
-            "AGENT_GRACE_SECONDS": "1", "AGENT_WATCHDOG_SECONDS": "3600", "AGENT_TERMINATION_LOG": "/x",
-        ])
+        let settings = try settings(["AGENT_GRACE_SECONDS": "1", "AGENT_WATCHDOG_SECONDS": "3600"])
         #expect(settings.grace == 1000)
         #expect(settings.watchdog == 3_600_000)
-        #expect(settings.terminationLog == "/x")
-        #expect(settings.terminationLogIsExplicit)
+    }
+
+    @Test(arguments: [(nil, "/dev/termination-log", false), ("", "/dev/termination-log", false), ("/x", "/x", true)])
+    func `the termination log is the kubelet's unless it is set`(setting: String?, path: String, isExplicit: Bool) {
+        let log = TerminationLog(setting: setting)
+        #expect(log.path == path)
+        #expect(log.isExplicit == isExplicit)
     }
 
     @Test(arguments: [

@@ -6,6 +6,7 @@ As root the job runs as UID 1000, in folders of its own; nothing of ours is in i
 import atexit
 import contextlib
 import functools
+import http.client
 import json
 import os
 import pathlib
@@ -59,7 +60,7 @@ def eventually(what, condition, timeout=STEP_HANGS):
     return value
 
 
-@dataclass
+@dataclass(repr=False)
 class Ended:
     """One run of `agent-init` that has ended."""
 
@@ -72,12 +73,17 @@ class Ended:
     @property
     def records(self):
         """The log records on stdout."""
-        return [json.loads(line) for line in self.out.splitlines()]
+        # Not splitlines(): it also splits at U+2028, which JSON leaves as it is.
+        return [json.loads(line) for line in self.out.split("\n") if line]
 
     @property
     def said(self):
         """Everything that a person could read of it."""
         return f"{self.out}\n{self.err}"
+
+    def __repr__(self):
+        """Short, for a failed assertion; the whole output is shown with it."""
+        return f"exit {self.code}, {self.message}, stderr: {self.err[-2000:]}"
 
 
 class Job:
@@ -86,10 +92,13 @@ class Job:
     `script` None: there is no model server. `base`: where the workspace lies.
     """
 
+    spared = set()
+    """Processes below this one that are no job's: servers."""
+
     def __init__(self, script=None, name="job-1", api="anthropic", base="/var/tmp", **settings):
         process_tree.adopt_orphans()
         # What runs already is not ours to kill: a server of the test, or a neighbour's.
-        self.spared = {pid for pid, _ in process_tree.descendants(os.getpid())}
+        Job.spared |= {pid for pid, _ in process_tree.descendants(os.getpid())}
         self.name = name
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="agent-init-job-", dir=base))
         self.root.chmod(0o755)
@@ -125,9 +134,8 @@ class Job:
             # pytest shows it only if the test has failed.
             print(f"--- run {number}, exit {run.process.returncode}\n{run.read('out')[-8000:]}\n{run.read('err')[-8000:]}")
         if self.model:
-            for request in self.model.log():
-                if request["status"] != 200:
-                    print(f"--- the model server refused: {request.get('error')}")
+            for refusal in self.refusals():
+                print(f"--- the model server refused: {refusal}")
         shutil.rmtree(self.root, ignore_errors=True)
 
     def serve(self, script):
@@ -135,7 +143,7 @@ class Job:
         folder = self.root / f"model-{len(list(self.root.glob('model-*')))}"
         folder.mkdir()
         self.model = self.resources.enter_context(ModelServerProcess(script, folder))
-        self.spared.add(self.model.process.pid)
+        Job.spared.add(self.model.process.pid)
         self.settings["AGENT_BASE_URL"] = self.model.url
 
     # MARK: Folders
@@ -239,8 +247,8 @@ class Job:
                 return None
 
     def refusals(self):
-        """What the model server refused, script errors included."""
-        return [request.get("error") for request in self.model.log() if request["status"] != 200]
+        """What the model server refused, script errors included; not its scripted faults."""
+        return [request["error"] for request in self.model.log() if request["status"] != 200 and "fault" not in request]
 
     def told(self, position):
         """What the model was told at a position: the text after its last answer, of the first request of it."""
@@ -279,3 +287,15 @@ class Run:
         """SIGTERM, as the kubelet sends it."""
         self.process.send_signal(signal.SIGTERM)
         return self.wait()
+
+
+def get(port, path):
+    """The status of GET, None if nothing answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except OSError:
+        return None
+    finally:
+        connection.close()

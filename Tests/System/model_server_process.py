@@ -44,4 +44,5 @@ class ModelServerProcess:
 
     def log(self):
         """The requests so far, oldest first."""
-        return [json.loads(line) for line in self.log_path.read_text(encoding="utf-8").splitlines()]
+        # Not splitlines(): it also splits at U+2028, which JSON leaves as it is.
+        return [json.loads(line) for line in self.log_path.read_text(encoding="utf-8").split("\n") if line]

@@ -37,6 +37,8 @@ class NATS:
         self.numbers = itertools.count(1)
         self.pending = {}
         self.socket = socket.create_connection((address.hostname, address.port or 4222), timeout)
+        # A request is several small writes: Nagle's algorithm would hold each back for the delayed acknowledgement.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         self.info = json.loads(self.line().removeprefix(b"INFO "))
         options = {"verbose": False, "pedantic": False, "headers": True, "no_responders": True, "lang": "python",
@@ -179,8 +181,11 @@ class NATS:
     def stored(self, subject):
         """The messages that JetStream keeps for `subject`, oldest first, as (stream sequence, JSON)."""
         stream = self.stream_of(subject)
-        sequence = 0
-        while stream is not None:
+        if stream is None:
+            return
+        # Never ask beyond the end: nats-server 2.9.10 can crash on it while the stream is still empty.
+        sequence, last = 0, self.jetstream(f"STREAM.INFO.{stream}")["state"]["last_seq"]
+        while sequence < last:
             try:
                 found = self.jetstream(f"STREAM.MSG.GET.{stream}", seq=sequence + 1, next_by_subj=subject)["message"]
             except NATSError as error:

@@ -1,6 +1,5 @@
 """The example of the demo: broken as it stands, mended by the edits of the demo's script."""
 
-import json
 import pathlib
 import shutil
 import subprocess

@@ -70,9 +70,9 @@ def test_signals_are_passed_on_to_the_command(box, init):
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGWINCH,
                    signal.SIGCONT, signal.SIGTSTP, signal.SIGRTMIN + 3):
         process = box.start("run", "--", "/usr/bin/python3", "-c", (
-            "import signal, sys\n"
+            "import signal, sys, time\n"
             f"signal.signal({int(number)}, lambda n, _: sys.exit(100))\n"
-            "print('ready', flush=True)\nwhile True: signal.pause()"), init=init)
+            "print('ready', flush=True)\nwhile True: time.sleep(0.05)"), init=init)
         process.stdout.readline()
         os.kill(pid_of_init(process) if init else process.pid, number)
         assert box.finish(process)[0] == 100, number

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from init_box import AS_USER, done, init_or_not, needs_root, pid_of_init
+from init_box import done, init_or_not, needs_root, pid_of_init
 
 
 # MARK: SIGTERM
@@ -191,7 +191,9 @@ def test_an_agentd_that_cannot_be_started_is_tried_within_the_budget(box):
 @needs_root
 def test_no_process_to_be_had_is_a_clean_error(box):
     box.script([done(0)])
-    code, _, log = box.run("--nproc=1:1", *AS_USER, str(box.folder / "agent-init"), "run", init=False,
+    # A user who has no other process: the limit counts all of one's processes on the machine.
+    nobody_else = ["setpriv", "--reuid=64321", "--regid=64321", "--clear-groups", "--"]
+    code, _, log = box.run("--nproc=1:1", *nobody_else, str(box.folder / "agent-init"), "run", init=False,
                            program="prlimit")
     assert code == 70 and "Resource temporarily unavailable" in log, log
 

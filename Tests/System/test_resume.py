@@ -10,7 +10,7 @@ import pytest
 
 from job import Job
 from journal import INTERRUPTED, STOPPED
-from test_job import end_well
+from job_ends import end_well
 from turns import call, complete, done, execute, job_of, plan, turn
 
 WAITS = "echo {0} >> effects; sleep 600 & sleep 600"
@@ -114,7 +114,7 @@ def test_killed_while_a_command_of_the_strategic_phase_runs(new_job):
 def test_killed_while_a_search_runs_it_is_run_again(new_job):
     # A FIFO holds grep up for as long as we like.
     job = new_job(job_of(turn(call("search", pattern="needle", path="fifo")),
-                         turn(execute("true"), expect=["fifo:1:needle"])))
+                         turn(execute("true"), expect=["1:needle"])))
     job.project.mkdir()
     os.mkfifo(job.project / "fifo", 0o666)
     job.own(job.project, job.project / "fifo")
@@ -125,7 +125,7 @@ def test_killed_while_a_search_runs_it_is_run_again(new_job):
     with open(job.project / "fifo", "w", encoding="ascii") as fifo:
         fifo.write("needle\n")
     ended = run.wait()
-    assert ended.code == 0 and not job.refusals(), ended.said
+    assert ended.code == 0 and not job.refusals(), ended
     journal = job.journal()
     journal.check(before=before, model=job.model.log())
     assert [row["state"] for row in journal.calls if row["tool"] == "search"] == ["done"]
@@ -189,7 +189,7 @@ def test_one_killed_process_is_started_again_in_the_same_run(new_job, role):
     run.until("its successor", lambda: job.pid(role) not in (None, victim))
     (job.workspace / "home/go").touch()
     ended = run.wait()
-    assert ended.code == 0 and ended.message["restarts"] == 1, ended.said
+    assert ended.code == 0 and ended.message["restarts"] == 1, ended
     assert "SIGKILL" in ended.err and role in ended.err, "why it died is said"
     journal = job.journal()
     journal.check(model=job.model.log())
@@ -204,7 +204,7 @@ def stopped(job, run, what, condition):
     """Lets the run come to that moment and stops it as the kubelet does."""
     run.until(what, condition)
     ended = run.stop()
-    assert (ended.code, ended.message["outcome"], ended.message["exit_code"]) == (143, "stopped", 143), ended.said
+    assert (ended.code, ended.message["outcome"], ended.message["exit_code"]) == (143, "stopped", 143), ended
     assert not job.alive()
     journal = job.journal()
     journal.check(model=job.model.log())
@@ -239,7 +239,7 @@ def test_sigterm_at_the_very_start(new_job):
     run = job.start()
     run.until("the loop runs", lambda: job.pid("loop"))
     ended = run.stop()
-    assert (ended.code, ended.message["outcome"]) == (143, "stopped"), ended.said
+    assert (ended.code, ended.message["outcome"]) == (143, "stopped"), ended
     end_well(job)
 
 
@@ -305,7 +305,7 @@ def test_killed_at_any_moment_and_again(new_job, length, seed):
         if run.process.returncode != -signal.SIGKILL:
             assert run.process.returncode == 0, run.read("err")
     ended = job.run()
-    assert ended.code == 0, ended.said
+    assert ended.code == 0, ended
     journal = job.journal()
     journal.check(before=before, model=job.model.log())
     check_effects(job, journal)

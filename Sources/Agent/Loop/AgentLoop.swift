@@ -1,4 +1,5 @@
 import Contracts
+import Events
 import LinuxSystem
 
 /// The agent: takes one step after the other, each decided by the state and committed to the journal.
@@ -13,7 +14,7 @@ package final class AgentLoop {
     let tree: ProjectTree
     let settings: Settings
     let model: String
-    let attention: any LoopAttention
+    let attention: CommandRecorder
     let display: any LiveDisplay
     /// When this process began: its patience with the LLM and with humans counts from here.
     let began = Clock.wall
@@ -29,7 +30,11 @@ package final class AgentLoop {
         self.commands = commands
         self.tree = tree
         self.settings = settings
-        self.attention = attention
+        self.attention = CommandRecorder(attention) { command throws(StoreError) in
+            guard !ledger.state.seenCommands.contains(command.id) else { return }
+            let isFirstTask = command.kind == .task && ledger.state.task == nil
+            try ledger.commit(isFirstTask ? [.commandReceived(command), Self.opening] : [.commandReceived(command)])
+        }
         self.display = display
     }
 
@@ -39,7 +44,7 @@ package final class AgentLoop {
     /// - Returns: how this process ends; everything is committed then.
     /// - Throws: `StoreError`: the process must end at once.
     package func run(task: Event.TaskReceived?) throws(StoreError) -> LoopEnd {
-        if let task, ledger.state.task == nil { try ledger.commit([.taskReceived(task), opening]) }
+        if let task, ledger.state.task == nil { try ledger.commit([.taskReceived(task), Self.opening]) }
         while true {
             if let end = try takeIn() { return end }
             switch ledger.state.nextStep(limits: settings.limits, now: Clock.wall) {
@@ -64,21 +69,16 @@ package final class AgentLoop {
 
     /// Beats, and records what has come from outside before anything is done about it.
     private func takeIn() throws(StoreError) -> LoopEnd? {
-        let interruption = attention.attend()
-        for command in attention.takeCommands() where !ledger.state.seenCommands.contains(command.id) {
-            let isFirstTask = command.kind == .task && ledger.state.task == nil
-            try ledger.commit(isFirstTask ? [.commandReceived(command), opening] : [.commandReceived(command)])
-        }
-        guard interruption == .stop, !ledger.state.isFinished else { return nil }
+        guard try attention.settle(), !ledger.state.isFinished else { return nil }
         return LoopEnd(.stopped, outcome: "stopped", reason: "stopped by SIGTERM; everything is saved")
     }
 
     /// The first phase, with what the model is told about it.
-    private var opening: Event {
+    private static var opening: Event {
         .phaseChanged(
             .init(
                 from: .strategic, to: .strategic, number: 1, reason: "the job begins",
-                brief: Prompt.brief(of: .strategic, number: 1, state: ledger.state, reason: "")))
+                brief: Prompt.brief(of: .strategic, number: 1, state: JobState(), reason: "")))
     }
 
     private func change(to phase: Phase, reason: String) throws(StoreError) {

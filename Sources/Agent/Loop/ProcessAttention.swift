@@ -13,8 +13,8 @@ package final class ProcessAttention: LoopAttention {
     private var taken: [Event.CommandReceived] = []
     private var interruption: Interruption?
 
-    /// The longest line of the gateway; a longer one is dropped to its end.
-    private static let lineLimit = 1 << 20
+    /// The longest line of the gateway; a longer one is dropped to its end. JSON makes of one byte at most six.
+    private static let lineLimit = 6 * Command.sizeLimit + 1024
     /// Commands that wait here; further ones stay in the pipe.
     private static let commandLimit = 64
 
@@ -75,13 +75,12 @@ package final class ProcessAttention: LoopAttention {
     /// A line that is no command is dropped with a word: a gateway that was killed may have left half of one, and its
     /// successor sends it again.
     private func takeLine() {
-        guard let json = try? JSON(parsing: buffer), let id = json["id"]?.string, !id.isEmpty,
-            let kind = json["kind"]?.string.flatMap({ Event.CommandReceived.Kind(rawValue: $0) })
+        guard let command = try? Command(parsing: buffer, id: "", limit: Self.lineLimit), !command.id.isEmpty
         else {
             _ = try? writeAll(2, "agentd loop: a line on the command pipe is no command and is dropped\n")
             return
         }
-        taken.append(.init(id: id, kind: kind, text: json["text"]?.string ?? ""))
-        if kind == .cancel, interruption == nil { interruption = .cancel }
+        taken.append(.init(id: command.id, kind: command.kind, text: command.text))
+        if command.kind == .cancel, interruption == nil { interruption = .cancel }
     }
 }

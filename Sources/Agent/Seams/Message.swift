@@ -23,6 +23,8 @@ package enum Block: Equatable, Sendable {
     /// Thinking that the provider encrypted; sent back unchanged.
     case redactedThinking(data: String)
     /// `id` is the provider's and unique only within its message.
+    /// `input` is an object; if the model wrote JSON that is malformed or no object, it is the text itself as a string, for
+    /// the loop to refuse.
     case toolCall(id: String, name: String, input: JSON)
     case toolResult(id: String, content: String, isError: Bool)
 }

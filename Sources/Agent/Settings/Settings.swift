@@ -114,6 +114,13 @@ package struct Settings: Sendable {
 extension Settings.DeliverySettings {
     init(_ source: SettingsSource) throws(StartError) {
         natsURL = source["NATS_URL"]
+        if let natsURL, !natsURL.split(separator: ",", omittingEmptySubsequences: false).allSatisfy(Self.isServer) {
+            // Not the value: it may have a password in it.
+            throw .setting(
+                "NATS_URL", "has something that is no server's address",
+                accepted: "nats://host:port, tls://host:port, "
+                    + "several with commas between them")
+        }
         createStreams = try source.flag("AGENT_NATS_CREATE_STREAMS", default: false)
         let address = source["AGENT_LISTEN"] ?? "0.0.0.0:8080"
         if address == "off" {
@@ -133,6 +140,21 @@ extension Settings.DeliverySettings {
         self.format = format
         logFile = source["AGENT_LOG_FILE"]
         spoolLimit = Int64(try source.number("AGENT_SPOOL_MAX_BYTES", 1 << 20...1 << 40) ?? 1 << 28)
+    }
+
+    /// Whether this is the address of one server: `[nats://|tls://][user[:password]@]host[:port]`.
+    private static func isServer(_ text: Substring) -> Bool {
+        var rest = text
+        if let scheme = ["nats://", "tls://"].first(where: rest.hasPrefix) { rest = rest.dropFirst(scheme.count) }
+        if let at = rest.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
+        if rest.last == "/" { rest.removeLast() }
+        var host = rest
+        if let colon = rest.lastIndex(of: ":"), rest.last != "]" {
+            guard UInt16(rest[rest.index(after: colon)...]) != nil else { return false }
+            host = rest[..<colon]
+        }
+        if host.first == "[", host.last == "]" { return host.count > 2 }
+        return !host.isEmpty && !host.contains { "/[]: \t".contains($0) }
     }
 }
 

@@ -21,6 +21,11 @@ struct SettingsSource {
         "AGENT_SPOOL_MAX_BYTES",
     ]
 
+    /// Read by PID 1, which parses no JSON, or before the file.
+    private static let environmentOnly: Set<String> = [
+        "AGENT_CONFIG", "AGENT_GRACE_SECONDS", "AGENT_WATCHDOG_SECONDS", "AGENT_TERMINATION_LOG",
+    ]
+
     init(environment: [String: String]) throws(StartError) {
         for (name, value) in environment where !value.isEmpty {
             if Self.known.contains(name) {
@@ -58,7 +63,10 @@ struct SettingsSource {
         }
         var result: [String: String] = [:]
         for (name, value) in members {
-            guard known.contains(name), name != "AGENT_CONFIG" else { throw unknown(name, place: path) }
+            guard known.contains(name) else { throw unknown(name, place: path) }
+            guard !environmentOnly.contains(name) else {
+                throw .setting(name, "stands in \(path)", accepted: "this setting in the environment only")
+            }
             switch value {
             case .string(let text): result[name] = text
             case .int, .double, .bool: result[name] = value.text

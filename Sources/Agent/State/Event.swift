@@ -47,15 +47,12 @@ package enum Event: Equatable, Sendable {
 
     /// A command from outside, recorded before it is acted on.
     package struct CommandReceived: Codable, Equatable, Sendable {
-        package enum Kind: String, Codable, Sendable, CaseIterable {
-            case task, message, pause, resume, cancel
-        }
         /// The sender's id; a second command of the same id is dropped.
         package var id: String
-        package var kind: Kind
+        package var kind: Command.Kind
         package var text: String
 
-        package init(id: String, kind: Kind, text: String) {
+        package init(id: String, kind: Command.Kind, text: String) {
             self.id = id
             self.kind = kind
             self.text = text

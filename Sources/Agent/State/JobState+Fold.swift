@@ -1,3 +1,5 @@
+import Events
+
 extension JobState {
     /// The state after a whole journal.
     package init(folding events: [StoredEvent]) {

@@ -47,6 +47,9 @@ package final class ProjectTree {
     ///
     /// A look, not a proof: it stops after 20,000 entries, passes over `.git`, and follows no link.
     package func changed(since time: Int64, limit: Int) -> [String] {
+        // A file's time is that of the kernel's last tick, up to 10 ms (CONFIG_HZ=100) behind the clock: what a command
+        // wrote at once would pass for older than the command.
+        let since = time - 10
         var result: [String] = []
         var entries = 0
         var pending = [""]
@@ -60,7 +63,7 @@ package final class ProjectTree {
                 if status.st_mode & S_IFMT == S_IFDIR {
                     pending.append(inside)
                 } else if status.st_mode & S_IFMT == S_IFREG,
-                    Int64(status.st_mtim.tv_sec) * 1000 + Int64(status.st_mtim.tv_nsec) / 1_000_000 >= time
+                    Int64(status.st_mtim.tv_sec) * 1000 + Int64(status.st_mtim.tv_nsec) / 1_000_000 >= since
                 {
                     result.append(inside)
                 }

@@ -24,8 +24,13 @@ const char *clinux_signal_name(int number);
 int clinux_has_children(void);
 
 // Starts `path` by posix_spawn(3) with an empty signal mask and default dispositions, but for what nohup(1) or a shell
-// made us ignore; every descriptor that is not close-on-exec is passed on. Returns the pid.
-int clinux_spawn_inheriting(const char *path, char *const arguments[], char *const environment[]);
+// made us ignore; every descriptor that is not close-on-exec is passed on. With `group` it has a process group of its
+// own, which, if `terminal` is not -1, becomes the foreground one of the terminal open there. Returns the pid.
+int clinux_spawn_inheriting(const char *path, char *const arguments[], char *const environment[], int group,
+                            int terminal);
+
+// 1 if the child has been stopped since this was last asked.
+int clinux_has_stopped(int pid);
 
 // Our environment as the kernel gave it, its bytes untouched.
 char *const *clinux_environment(void);

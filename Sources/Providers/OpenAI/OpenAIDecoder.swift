@@ -21,8 +21,6 @@ package struct OpenAIDecoder: AnswerDecoder {
             isDone = true
             return .enough
         }
-        // Some servers keep the connection alive with events instead of comments.
-        if data.isEmpty { return .idle }
         let json = try event.json()
         if event.name == "error" { throw .provider(json) }
         return try take(json, show: show)
@@ -37,7 +35,6 @@ package struct OpenAIDecoder: AnswerDecoder {
 
     private mutating func take(_ json: JSON, show: (LLMDelta) -> Void) throws(AnswerFault) -> Reception {
         if let error = json["error"], !error.isNull { throw .provider(json) }
-        if json["object"]?.string == "error" { throw .provider(json) }
         model = json["model"]?.nonEmptyString ?? model
         noteUsage(json["usage"])
         guard let choices = json["choices"]?.array else {

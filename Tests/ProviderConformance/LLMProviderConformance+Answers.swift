@@ -1,7 +1,7 @@
 import Agent
 import Events
 
-extension ProviderContract {
+extension LLMProviderConformance {
     /// What a good server says.
     static let answers: [Point] = [
         Point("a chunked stream is a whole answer") { dialect in

@@ -1,7 +1,7 @@
 import Agent
 import Events
 
-extension ProviderContract {
+extension LLMProviderConformance {
     /// What a bad server or network does.
     static let failures: [Point] = [
         Point("a stream cut after any event is truncated, in chunks or not, however the transport ends") { dialect in
@@ -35,6 +35,9 @@ extension ProviderContract {
         },
         Point("a server that closes without a word is the network's fault, and is asked only once") { dialect in
             try Trial(dialect, []).requireError(.network)
+        },
+        Point("an interim response is no answer") { dialect in
+            try Trial(dialect, [.send(Array("HTTP/1.1 103 Early Hints\r\n\r\n".utf8))]).requireError(.network)
         },
         Point("a server that speaks no HTTP is the network's fault") { dialect in
             try Trial(dialect, [.send(Array("SSH-2.0-OpenSSH_9.2\r\n".utf8))]).requireError(.network)

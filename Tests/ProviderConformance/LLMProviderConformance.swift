@@ -3,7 +3,7 @@ import Events
 import Glibc
 
 /// The contract of `LLMProvider`, point by point, over real HTTP.
-package enum ProviderContract {
+package enum LLMProviderConformance {
     /// The key that the suite's providers use: it may occur in no error.
     package static let key = "sk-conformance-0123456789abcdef"
 
@@ -67,7 +67,7 @@ struct Trial {
     init(
         _ dialect: any ProviderDialect, _ steps: [LoopbackServer.Step], time: ShortTimes = ShortTimes(),
         attention: CountingAttention = CountingAttention(), bell: Int32? = nil,
-        request: LLMRequest = ProviderContract.request
+        request: LLMRequest = LLMProviderConformance.request
     ) throws {
         let server = try LoopbackServer([steps], bell: bell)
         defer { server.stop() }
@@ -83,7 +83,7 @@ struct Trial {
         attended = attention.count
     }
 
-    func requireAnswer(_ content: [Block] = ProviderContract.content) throws {
+    func requireAnswer(_ content: [Block] = LLMProviderConformance.content) throws {
         try require(error == nil, "error: \(error.map(String.init(describing:)) ?? "")")
         try require(reply?.content == content, "content: \(reply.map { "\($0.content)" } ?? "none")")
         try requireOneRequest()
