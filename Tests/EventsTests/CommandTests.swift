@@ -29,7 +29,8 @@ struct CommandTests {
     }
 
     @Test func `bytes that are no UTF-8 are refused`() {
-        #expect(throws: CommandError.self) { try Command(parsing: [0x7b, 0xff, 0x7d], id: "x") }
+        let body = Array(#"{"kind":"message","text":""#.utf8) + [0xff] + Array(#""}"#.utf8)
+        #expect(throws: CommandError.self) { try Command(parsing: body, id: "x") }
     }
 
     @Test func `the line for the loop is one line and reads back`() throws {
