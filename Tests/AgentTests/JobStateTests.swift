@@ -49,6 +49,43 @@ struct JobStateTests {
         #expect(journal.state.status == .backoff(until: 5000, reason: "429"))
     }
 
+    @Test func `a pause holds whatever comes, and a resumption goes back to it`() {
+        let backoff = Event.LLMFailed(turn: 1, attempt: 1, kind: .rateLimited, message: "429", retryAt: 5000)
+        for pauseComesFirst in [true, false] {
+            var journal = JournalBuilder.begun()
+            journal.intend()
+            if pauseComesFirst { journal.append(.commandReceived(.init(id: "p", kind: .pause, text: ""))) }
+            journal.append(.llmFailed(backoff))
+            if !pauseComesFirst { journal.append(.commandReceived(.init(id: "p", kind: .pause, text: ""))) }
+            #expect(journal.state.status == .paused)
+            journal.append(.commandReceived(.init(id: "r", kind: .resume, text: "")))
+            #expect(journal.state.status == .backoff(until: 5000, reason: "429"))
+        }
+    }
+
+    @Test func `an answer that comes in a pause ends the backoff before it`() {
+        var journal = JournalBuilder.begun()
+        journal.intend()
+        journal.append(.llmFailed(.init(turn: 1, attempt: 1, kind: .server, message: "500", retryAt: 5000)))
+        journal.append(.commandReceived(.init(id: "p", kind: .pause, text: "")))
+        journal.answer()
+        #expect(journal.state.status == .paused)
+        journal.append(.commandReceived(.init(id: "r", kind: .resume, text: "")))
+        #expect(journal.state.status == .running)
+    }
+
+    @Test func `a question in a pause is open after it unless it was answered`() {
+        for isAnswered in [true, false] {
+            var journal = JournalBuilder.begun()
+            journal.append(.commandReceived(.init(id: "p", kind: .pause, text: "")))
+            journal.step("ask_human", effects: [.questionAsked("Which?")])
+            if isAnswered { journal.append(.commandReceived(.init(id: "m", kind: .message, text: "This"))) }
+            #expect(journal.state.status == .paused)
+            journal.append(.commandReceived(.init(id: "r", kind: .resume, text: "")))
+            #expect(journal.state.status == (isAnswered ? .running : .needsInput(reason: "Which?")))
+        }
+    }
+
     @Test func `time between processes is not time at work`() {
         var journal = JournalBuilder.begun()
         let before = journal.state.spent.wall

@@ -168,6 +168,21 @@ def test_pause_and_resume(new_job, nats, client):
     assert types.index("agent.paused") < types.index("agent.resumed")
 
 
+def test_pause_counts_while_the_model_is_out(new_job, nats, client):
+    job = with_nats(new_job, nats, {"turns": [
+        plan("Work", fault={"status": 529, "headers": {"retry-after": "2"}}), turn(done("t1")), complete()]})
+    run = job.start()
+    run.until("the backoff", lambda: job.ask("SELECT 1 FROM head WHERE status = 'backoff'"))
+    send(client, job, "pause")
+    run.until("it is paused", lambda: job.ask("SELECT 1 FROM head WHERE status = 'paused'"))
+    send(client, job, "resume")
+    assert run.wait().code == 0
+    journal = job.journal()
+    journal.check(model=job.model.log())
+    # The pause does not shorten what the provider asked for.
+    assert journal.of("llm_intent")[1].time >= journal.of("llm_failed")[0]["retryAt"]
+
+
 def test_a_question_is_answered_by_a_message(new_job, nats, client):
     job = with_nats(new_job, nats, {"turns": [
         turn(call("ask_human", question="Which colour?")),
@@ -188,6 +203,17 @@ def test_nobody_answers_within_the_time_that_is_given(new_job, nats):
                     AGENT_INPUT_WAIT_SECONDS="1")
     ended = job.run()
     assert (ended.code, ended.message["outcome"]) == (75, "needs_input") and "Which colour?" in ended.message["reason"]
+
+
+def test_sigterm_while_it_waits_for_a_task(new_job, nats, client):
+    job = with_nats(new_job, nats, SMALL_JOB, AGENT_TASK=None)
+    run = job.start()
+    run.until("it waits", lambda: job.ask("SELECT 1 FROM head WHERE status = 'waiting_for_task' AND seq = 1"))
+    ended = run.stop()
+    assert (ended.code, ended.message["outcome"]) == (143, "stopped"), ended
+    send(client, job, "task", "Write the answer.")
+    assert job.run().code == 0
+    job.journal().check(model=job.model.log())
 
 
 def test_what_is_no_command_is_put_away_with_a_word(new_job, nats, client):

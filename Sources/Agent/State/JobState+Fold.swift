@@ -60,9 +60,12 @@ extension JobState {
             notes.append("A message from the user:\n\(command.text)")
             takeInput()
         case .pause:
-            if status == .running { status = .paused }
+            switch status {
+            case .running, .backoff, .needsInput: (pausedFrom, status) = (status, .paused)
+            case .waitingForTask, .paused, .finished: break
+            }
         case .resume:
-            if status == .paused { status = .running }
+            if status == .paused { status = pausedFrom }
         case .cancel:
             if !isFinished { status = .finished(.cancelled, reason: command.text.isEmpty ? "cancelled" : command.text) }
         }
@@ -76,7 +79,7 @@ extension JobState {
 
     private mutating func takeInput() {
         hasNewInput = true
-        if case .needsInput = status { status = .running }
+        if case .needsInput = statusBesidePause { statusBesidePause = .running }
     }
 
     /// A request whose answer never came counts as its hold: the provider may have charged for it.
@@ -103,7 +106,7 @@ extension JobState {
         calls = body.calls.map { OpenCall(call: $0) }
         lastStop = body.stop
         answersWithoutCall = calls.isEmpty && body.stop != .pauseTurn ? answersWithoutCall + 1 : 0
-        if case .backoff = status { status = .running }
+        if case .backoff = statusBesidePause { statusBesidePause = .running }
     }
 
     private mutating func fail(_ body: Event.LLMFailed, at time: Int64) {
@@ -115,7 +118,7 @@ extension JobState {
         guard body.kind != .interrupted else { return }
         failures += 1
         if failingSince == nil { failingSince = time }
-        if let retryAt = body.retryAt { status = .backoff(until: retryAt, reason: body.message) }
+        if let retryAt = body.retryAt { statusBesidePause = .backoff(until: retryAt, reason: body.message) }
     }
 
     private mutating func finish(_ body: Event.CallFinished) {
@@ -145,7 +148,7 @@ extension JobState {
             if let evidence { todos[index].evidence = evidence }
         case .tacticalRequested: wantsTactical = true
         case .phaseEnded(let reason): endedPhase = reason
-        case .questionAsked(let question): status = .needsInput(reason: question)
+        case .questionAsked(let question): statusBesidePause = .needsInput(reason: question)
         case .completionClaimed(let summary, let deliverables):
             claim = Claim(summary: summary, deliverables: deliverables)
         case .artifactChanged: noteProgress()
@@ -204,6 +207,12 @@ extension JobState {
         } else {
             messages.append(Message(role: .user, content: texts))
         }
+    }
+
+    /// Where the job stands apart from a pause, which what a running step brings does not end.
+    private var statusBesidePause: Status {
+        get { status == .paused ? pausedFrom : status }
+        set { if status == .paused { pausedFrom = newValue } else { status = newValue } }
     }
 
     package var isFinished: Bool { if case .finished = status { true } else { false } }

@@ -42,6 +42,8 @@ package struct JobState: Equatable, Sendable {
 
     package var task: String?
     package var status: Status = .waitingForTask
+    /// What a paused job goes back to when it is resumed.
+    package var pausedFrom: Status = .running
     package var phase: Phase = .strategic
     /// From 1.
     package var phaseNumber = 1

@@ -55,7 +55,7 @@ package struct JournalProjection {
         case (_, .needsInput(let reason)):
             return EventDraft("agent.needs_input", ["question": .string(reason)])
         case (_, .paused): return EventDraft("agent.paused", [:])
-        case (.paused, .running): return EventDraft("agent.resumed", [:])
+        case (.paused, .running), (.paused, .backoff): return EventDraft("agent.resumed", [:])
         default: return nil
         }
     }
