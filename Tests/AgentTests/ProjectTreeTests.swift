@@ -85,4 +85,13 @@ struct ProjectTreeTests {
         #expect(tree.changed(since: 0, limit: 10) == ["a"])
         #expect(tree.changed(since: 0, limit: 0).isEmpty)
     }
+
+    @Test func `a file of the same tick counts as changed, an older one does not`() {
+        // A file's time is that of the kernel's last tick, the caller's that of the clock.
+        var status = stat()
+        #expect(stat(folder.path + "/project/a", &status) == 0)
+        let time = Int64(status.st_mtim.tv_sec) * 1000 + Int64(status.st_mtim.tv_nsec) / 1_000_000
+        #expect(tree.changed(since: time + 10, limit: 10) == ["a"])
+        #expect(tree.changed(since: time + 11, limit: 10).isEmpty)
+    }
 }
