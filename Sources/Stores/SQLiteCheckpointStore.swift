@@ -24,13 +24,31 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         let place = { (error: SQLiteError) in Self.failure(error, path) }
         if access(path, F_OK) != 0 { try Self.create(path: path, job: job) }
         do throws(SQLiteError) {
-            database = try Database(path: path, mode: .readWriteCreate)
-            try Self.check(database)
-            try database.execute(Schema.connection)
+            database = try Self.connect(path)
         } catch {
             throw place(error)
         }
         try inspect()
+    }
+
+    /// Opens and checks the file; tries again for half a second when a file beside it cannot be opened.
+    ///
+    /// A reader that runs as root makes the -wal and -shm as root and gives them to the database's owner only then
+    /// (`robustFchown` in SQLite's os_unix.c): a writer that comes in between is refused.
+    private static func connect(_ path: String) throws(SQLiteError) -> Database {
+        var attempts = 1
+        while true {
+            do throws(SQLiteError) {
+                let database = try Database(path: path, mode: .readWriteCreate)
+                try check(database)
+                try database.execute(Schema.connection)
+                return database
+            } catch {
+                guard error.cannotOpen, attempts < 10 else { throw error }
+            }
+            attempts += 1
+            _ = poll(nil, 0, 50)
+        }
     }
 
     // MARK: Making

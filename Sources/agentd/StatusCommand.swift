@@ -15,6 +15,8 @@ struct StatusCommand: ParsableCommand {
     func run() throws {
         do {
             let folders = try Folders(environment: processEnvironment())
+            // A reader makes the -wal and -shm of a database at rest: as root they would keep the job itself out.
+            try becomeOwner(of: folders.database)
             let events = try Wiring.journal(of: folders).events(after: 0, limit: -1)
             guard !events.isEmpty else {
                 throw StartError(
@@ -26,6 +28,9 @@ struct StatusCommand: ParsableCommand {
         } catch let error as StartError {
             say("agent-init status: \(error)")
             throw ArgumentParser.ExitCode(error.exit.rawValue)
+        } catch let error as SystemError {
+            say("agent-init status: \(error); run it as the user of the job")
+            throw ArgumentParser.ExitCode(Contracts.ExitCode.notPermitted.rawValue)
         } catch let error as StoreError {
             say("agent-init status: \(error)")
             throw ArgumentParser.ExitCode(LoopEnd(error).exit.rawValue)

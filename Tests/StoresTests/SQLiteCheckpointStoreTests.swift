@@ -75,6 +75,23 @@ struct SQLiteCheckpointStoreTests {
         #expect(try opening()?.kind == .unusable)
     }
 
+    @Test func `a file beside it that cannot be opened for a moment is waited for`() throws {
+        _ = try begun()
+        // In place of a -wal that belongs to root for an instant: what open(2) refuses to root too.
+        try makeFolder(path + "-wal")
+        let command = "sleep 0.1; rmdir \(path)-wal"
+        let remover = try Spawn(path: "/bin/sh", arguments: ["sh", "-c", command], environment: [], descriptors: [])
+            .start()
+        defer { waitpid(remover, nil, 0) }
+        #expect(try opening() == nil)
+    }
+
+    @Test func `a file beside it that stays closed is said`() throws {
+        _ = try begun()
+        try makeFolder(path + "-wal")
+        #expect(try opening()?.kind == .place)
+    }
+
     @Test func `a gap in the journal is refused`() throws {
         for fault in ["DELETE FROM event WHERE seq = 1", "DELETE FROM event WHERE seq = 2", "UPDATE head SET seq = 9"] {
             _ = try begun()
