@@ -27,7 +27,9 @@ struct Wiring {
         guard let folder = programFolder() else {
             throw StartError(.configuration, "/proc is not mounted: agentd cannot find agent-jail beside it")
         }
-        commands = JailedCommands(program: folder + "/agent-jail", folders: settings.folders, proxy: settings.proxy)
+        commands = JailedCommands(
+            program: folder + "/agent-jail", folders: settings.folders, proxy: settings.proxy,
+            limits: settings.commandLimits)
     }
 
     func store() throws(StoreError) -> any CheckpointStore {

@@ -135,6 +135,10 @@ extension CommandResult {
         case .cancelled:
             outcome = .interrupted
             headline = "interrupted: the process was told to stop while the command ran"
+        case .exhausted(let resource, let message):
+            facts["exhausted"] = .string(resource.rawValue)
+            outcome = .failed
+            headline = "the command was ended: \(message); \(resource.advice)"
         case .failed(let stage, _, let message):
             outcome = .failed
             headline = stage == "watch" || stage == "kill" ? message : "not run: \(message)"
@@ -142,5 +146,15 @@ extension CommandResult {
         var text = headline + "\n"
         if report.killed > 0 { text += "\(report.killed) background processes were killed at its end\n" }
         return ToolResult(text + output, outcome: outcome, facts: facts)
+    }
+}
+
+extension JailReport.Resource {
+    /// What a model can do about it.
+    fileprivate var advice: String {
+        switch self {
+        case .memory: "use less at a time: smaller pieces, fewer processes side by side, no files in /dev/shm"
+        case .disk: "remove what is not needed before you go on"
+        }
     }
 }

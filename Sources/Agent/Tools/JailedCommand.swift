@@ -23,11 +23,13 @@ package struct JailedCommands: Sendable {
     package var proxy: Settings.Proxy
     /// From SIGTERM to SIGKILL at a time limit, in milliseconds.
     package var grace: Int64 = 2000
+    package var limits: JailLimits
 
-    package init(program: String, folders: Folders, proxy: Settings.Proxy) {
+    package init(program: String, folders: Folders, proxy: Settings.Proxy, limits: JailLimits = JailLimits()) {
         self.program = program
         self.folders = folders
         self.proxy = proxy
+        self.limits = limits
     }
 
     /// Runs `command` and returns when no process of it exists any more.
@@ -37,10 +39,11 @@ package struct JailedCommands: Sendable {
     package func run(
         _ command: [String], id: String, profile: JailProfile, timeout: Int64, attention: any Attention
     ) throws(JailUnavailable) -> CommandResult {
-        let request = JailRequest(
+        var request = JailRequest(
             profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
             proxyPort: proxy.localPort, timeout: timeout, grace: grace, reportDescriptor: 3, controlDescriptor: 4,
             environment: environment, command: command)
+        request.limits = limits
         let spool = "\(folders.outputs)/\(id).out"
         do throws(SystemError) {
             var capture = try OutputCapture(spoolPath: spool)

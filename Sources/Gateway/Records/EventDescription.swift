@@ -113,7 +113,9 @@ struct EventDescription {
 
     private mutating func finished(_ event: Event.CallFinished, _ call: Event.Call?, _ state: JobState) {
         body = event.content
-        if event.outcome == .interrupted || event.outcome == .refused { severity = .warn }
+        if event.outcome == .interrupted || event.outcome == .refused || event.facts["exhausted"] != nil {
+            severity = .warn
+        }
         attributes = event.facts
         attributes.merge(Self.attributes(event.call, call)) { _, ours in ours }
         if let code = event.facts["exit_code"] { attributes["process.exit.code"] = code }
