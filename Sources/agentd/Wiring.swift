@@ -57,9 +57,12 @@ struct Wiring {
 
     func loop(ledger: Ledger, attention: any LoopAttention, display: any LiveDisplay) throws -> AgentLoop {
         let tree = try ProjectTree(path: settings.folders.project)
+        let background = BackgroundCommands(commands: commands, longest: settings.backgroundTimeout)
         return AgentLoop(
             ledger: ledger, provider: provider, model: settings.model.model(for: api),
-            tools: ToolSet(commands: commands, tree: tree, longestCommand: settings.commandTimeout),
-            commands: commands, tree: tree, settings: settings, attention: attention, display: display)
+            tools: ToolSet(
+                commands: commands, background: background, tree: tree, longestCommand: settings.commandTimeout),
+            commands: commands, background: background, tree: tree, settings: settings, attention: attention,
+            display: display)
     }
 }
