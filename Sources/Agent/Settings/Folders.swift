@@ -1,4 +1,4 @@
-import Contracts
+package import Contracts
 import Glibc
 import LinuxSystem
 
@@ -14,7 +14,7 @@ package struct Folders: Equatable, Sendable {
     package var home: String
     package var temporary: String
     private var logFile: String?
-    private let job: JobID
+    package let job: JobID
 
     package var database: String { "\(checkpoints)/job_\(job).db" }
     package var spool: String { "\(checkpoints)/spool_\(job).db" }
