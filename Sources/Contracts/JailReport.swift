@@ -8,9 +8,16 @@ package struct JailReport: Equatable, Sendable {
         case timedOut
         /// The control descriptor asked for the end.
         case cancelled
+        /// The janitor ended the command before it used up what it shares with the pod; why, in words with figures.
+        case exhausted(Resource, message: String)
         /// The jail could not be built, or the program not executed: nothing of the command ran. Two stages are
         /// different, `watch` and `kill`: the command did run, and its processes may be there still.
         case failed(stage: String, errno: Int32, message: String)
+    }
+
+    /// What a command is ended for using too much of.
+    package enum Resource: String, Sendable, CaseIterable {
+        case memory, disk
     }
 
     package var end: End
@@ -43,6 +50,9 @@ package struct JailReport: Equatable, Sendable {
         case .signaled(let signal): fields.append("signaled", String(signal))
         case .timedOut: fields.append("timeout")
         case .cancelled: fields.append("cancelled")
+        case .exhausted(let resource, let message):
+            fields.append("exhausted", resource.rawValue)
+            fields.append("message", message)
         case .failed(let stage, let errno, let message):
             fields.append("failed", stage)
             fields.append("errno", String(errno))
@@ -67,6 +77,8 @@ package struct JailReport: Equatable, Sendable {
             end = .timedOut
         } else if fields.has("cancelled") {
             end = .cancelled
+        } else if let resource = fields["exhausted"].flatMap({ Resource(rawValue: $0) }) {
+            end = .exhausted(resource, message: fields["message"] ?? "")
         } else if let stage = fields["failed"] {
             let code = fields["errno"].flatMap { Int32($0) } ?? 0
             end = .failed(stage: stage, errno: code, message: fields["message"] ?? "")

@@ -25,6 +25,7 @@ package struct JailRequest: Equatable, Sendable {
     /// Descriptor numbers in agent-jail, both optional.
     package var reportDescriptor: Int32?
     package var controlDescriptor: Int32?
+    package var limits = JailLimits()
     /// The whole environment of the command, as `NAME=value`.
     package var environment: [String]
     /// The program and its arguments; the program is searched in the environment's PATH.
@@ -60,6 +61,7 @@ package struct JailRequest: Equatable, Sendable {
         result += ["--timeout-ms", String(timeout), "--grace-ms", String(grace)]
         if let reportDescriptor { result += ["--report-fd", String(reportDescriptor)] }
         if let controlDescriptor { result += ["--control-fd", String(controlDescriptor)] }
+        result += limits.arguments
         for entry in environment { result += ["--env", entry] }
         return result + ["--"] + command
     }

@@ -49,26 +49,28 @@ extension JailRequest {
         if let value = options["--control-fd"] {
             controlDescriptor = try Self.number("--control-fd", value, 3...Int32.max)
         }
+        limits = try JailLimits(options: options)
     }
 
-    private static let options: Set<String> = [
-        "--profile", "--project", "--home", "--tmp", "--cwd", "--proxy-port", "--timeout-ms", "--grace-ms",
-        "--report-fd", "--control-fd", "--env",
-    ]
+    private static let options =
+        ([
+            "--profile", "--project", "--home", "--tmp", "--cwd", "--proxy-port", "--timeout-ms", "--grace-ms",
+            "--report-fd", "--control-fd", "--env",
+        ] as Set<String>).union(JailLimits.options)
 
     private static func needed(_ option: String, _ options: [String: String]) throws(JailUsageError) -> String {
         guard let value = options[option] else { throw JailUsageError("\(option) is missing") }
         return value
     }
 
-    private static func absolute(_ option: String, _ value: String) throws(JailUsageError) -> String {
+    static func absolute(_ option: String, _ value: String) throws(JailUsageError) -> String {
         guard value.utf8.first == UInt8(ascii: "/") else {
             throw JailUsageError("\(option) \(value): an absolute path is wanted")
         }
         return value
     }
 
-    private static func number<Number: FixedWidthInteger>(
+    static func number<Number: FixedWidthInteger>(
         _ option: String, _ value: String, _ range: ClosedRange<Number>
     ) throws(JailUsageError) -> Number {
         guard let number = Number(value), range.contains(number) else {

@@ -14,6 +14,7 @@ struct Janitor: ~Copyable {
     private let signals: Descriptor
     private var control: Control
     private var tree: Tree
+    private var resources: ResourceGuard
 
     /// From the first SIGKILL to giving up. 400 processes take 60 ms; only one that hangs in the kernel takes longer.
     private static let sweepLimit: Int64 = 20_000
@@ -23,6 +24,7 @@ struct Janitor: ~Copyable {
     /// What ended the wait for the command.
     private enum Cause {
         case ended, timedOut, cancelled
+        case exhausted(JailReport.End)
         case failed(SystemError)
     }
 
@@ -44,6 +46,7 @@ struct Janitor: ~Copyable {
         try kernel.requireLandlock()
         let launch = try Launch(request, try JailPlan(jailRules, for: request, on: kernel))
         let domain = try Domain()
+        let resources = ResourceGuard(request)
         let main = try launch.start()
         self.request = request
         self.domain = domain
@@ -51,6 +54,7 @@ struct Janitor: ~Copyable {
         self.signals = signals
         control = Control(request.controlDescriptor)
         tree = Tree(main: main)
+        self.resources = resources
     }
 
     /// Waits for the command to be over, ends all that is left of it, and says how it went.
@@ -65,6 +69,7 @@ struct Janitor: ~Copyable {
         switch (cause, tree.mainEnd) {
         case (.timedOut, _): end = .timedOut
         case (.cancelled, _): end = .cancelled
+        case (.exhausted(let reason), _): end = reason
         case (.ended, .exited(let code)?): end = .exited(code)
         case (.ended, .signaled(let signal)?): end = .signaled(signal)
         case (.failed(let error), _): throw JailFailure(.watch, error, "the command was killed; please report this")
@@ -80,8 +85,9 @@ struct Janitor: ~Copyable {
             tree.reap()
             if tree.mainEnd != nil || tree.isGone { return .ended }
             if deadline.hasPassed { return .timedOut }
+            if let reason = resources.look() { return .exhausted(reason) }
             do throws(SystemError) {
-                if try isCancelled(until: deadline) { return .cancelled }
+                if try isCancelled(until: deadline.sooner(resources.due)) { return .cancelled }
             } catch {
                 return .failed(error)
             }
@@ -96,9 +102,9 @@ struct Janitor: ~Copyable {
         domain.signalAll(SIGCONT)
         while true {
             tree.reap()
-            if tree.isGone || deadline.hasPassed { return }
+            if tree.isGone || deadline.hasPassed || resources.look() != nil { return }
             do throws(SystemError) {
-                if try isCancelled(until: deadline) { return }
+                if try isCancelled(until: deadline.sooner(resources.due)) { return }
             } catch {
                 return
             }

@@ -11,6 +11,10 @@ package struct Settings: Sendable {
     package var proxy: Proxy
     /// The most that one command may take, in milliseconds.
     package var commandTimeout: Int64
+    /// The most that one background command may take, in milliseconds.
+    package var backgroundTimeout: Int64
+    /// What one command may use of the pod's memory and volumes.
+    package var commandLimits: JailLimits
     /// A shell command that VERIFY runs in the jail: it must exit with 0.
     package var acceptance: String?
     /// How long a process waits for a human, in milliseconds, before it exits with `tryAgain`.
@@ -57,6 +61,8 @@ package struct Settings: Sendable {
         limits = try Limits(source)
         proxy = Proxy(http: source["HTTP_PROXY"], https: source["HTTPS_PROXY"], exceptions: source["NO_PROXY"])
         commandTimeout = try source.seconds("AGENT_COMMAND_TIMEOUT_SECONDS", 1...86400, default: 600)
+        backgroundTimeout = try source.seconds("AGENT_BACKGROUND_TIMEOUT_SECONDS", 1...604_800, default: 3600)
+        commandLimits = try JailLimits(source, folders: folders)
         acceptance = source["AGENT_ACCEPTANCE"]
         inputWait = try source.seconds("AGENT_INPUT_WAIT_SECONDS", 0...604_800, default: 3600)
         delivery = try DeliverySettings(source)

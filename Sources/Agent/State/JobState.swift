@@ -58,6 +58,8 @@ package struct JobState: Codable, Equatable, Sendable {
     package var messages: [Message] = []
     /// The calls of the last answer; empty once all their results are in `messages`.
     package var calls: [OpenCall] = []
+    /// Commands that run in the background, as far as the journal knows.
+    package var background: [Background] = []
     /// What the model is to be told as soon as no call is open.
     package var notes: [String] = []
     /// A request that was sent and has no answer yet.
@@ -86,6 +88,19 @@ package struct JobState: Codable, Equatable, Sendable {
     package var callCounts = CallCounts()
 
     package init() {}
+
+    /// A command in the background: its call's id, its beginning, and the epoch that it belongs to.
+    package struct Background: Codable, Equatable, Sendable {
+        package var id: String
+        package var command: String
+        package var epoch: Int64
+
+        package init(id: String, command: String, epoch: Int64) {
+            self.id = id
+            self.command = command
+            self.epoch = epoch
+        }
+    }
 
     /// What `job_complete` claimed.
     package struct Claim: Codable, Equatable, Sendable {
