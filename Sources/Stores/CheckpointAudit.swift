@@ -92,7 +92,8 @@ private struct Projections {
                 open = nil
             case .callStarted(let started): calls[started.call] = "started"
             case .callFinished(let finished): calls[finished.call] = finished.outcome.rawValue
-            case .taskReceived, .commandReceived, .phaseChanged, .noted, .verified, .statusChanged: break
+            case .taskReceived, .commandReceived, .phaseChanged, .noted, .verified, .statusChanged, .backgroundEnded:
+                break
             }
         }
         for todo in JobState(folding: events).todos { todos[todo.id] = todo.status.rawValue }

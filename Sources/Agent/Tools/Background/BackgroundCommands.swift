@@ -66,6 +66,12 @@ package final class BackgroundCommands {
         }
     }
 
+    /// Drops one that never ran, so that the journal need not say that it ended.
+    func forget(_ command: BackgroundCommand) {
+        ended.removeAll { $0 === command }
+        past.removeAll { $0 === command }
+    }
+
     /// Waits for what a command does first: its end, or until the deadline, or an interruption.
     func watch(_ command: BackgroundCommand, attention: any Attention, until deadline: Deadline) {
         while command.result == nil, !deadline.hasPassed, attention.attend() == nil {

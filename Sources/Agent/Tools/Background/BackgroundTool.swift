@@ -70,7 +70,10 @@ extension ExecuteTool {
         }
         // Long enough to see a command that fails at once, and what a server says when it is ready.
         background.watch(started, attention: call.attention, until: .after(milliseconds: 300))
-        if let problem = started.result?.missingJail { throw .noJail(problem) }
+        if let problem = started.result?.missingJail {
+            background.forget(started)
+            throw .noJail(problem)
+        }
         let effect = Effect.backgroundStarted(id: call.id, command: started.shortText)
         let (text, bytes, _) = started.printed
         return ToolResult(
