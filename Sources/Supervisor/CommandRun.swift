@@ -11,6 +11,7 @@ struct CommandRun {
     let plan: StopPlan
     let signals: SignalSource
     private let foreground = Foreground()
+    private let ignored = IgnoredSignals()
 
     init(options: CommandOptions, plan: StopPlan, signals: SignalSource) {
         self.options = options
@@ -77,7 +78,7 @@ struct CommandRun {
         // to the session's leader alone, and that may be us.
         case _ where signal.isFromKernel && signal.number != SIGHUP: return false
         case _ where isInit && !signal.isFromOutside && !options.heedsInside:
-            logLine("\(signalName(signal.number)) from process \(signal.sender) inside the container is ignored")
+            ignored.tell(of: signal)
             return false
         default: break
         }

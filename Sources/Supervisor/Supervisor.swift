@@ -25,6 +25,7 @@ final class Supervisor {
     private let plan: StopPlan
     private let loop: Child
     private let gateway: Child
+    private let ignored = IgnoredSignals()
     private let terminationLog: TerminationLog
     private var stage = Stage.running
     private var verdict: Verdict?
@@ -93,7 +94,7 @@ final class Supervisor {
         guard [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal.number) else { return }
         let name = signalName(signal.number)
         guard !isInit || signal.isFromOutside else {
-            logLine("\(name) from process \(signal.sender) inside the container is ignored")
+            ignored.tell(of: signal)
             return
         }
         guard stopAt == nil else {
