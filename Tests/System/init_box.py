@@ -49,8 +49,8 @@ class Box:
         environment = {"PATH": "/usr/bin:/bin", "FAKE": str(self.folder), "AGENT_GRACE_SECONDS": "3",
                        "AGENT_TERMINATION_LOG": str(self.message_path), "JOB_ID": "j", **(env or {})}
         line = (NAMESPACE if init else []) + (AS_USER if user else []) + [program or str(self.folder / "agent-init")]
-        process = subprocess.Popen(line + list(arguments), env=environment, stdin=subprocess.DEVNULL,
-                                   **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options})
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(line + list(arguments), env=environment, **{**streams, **options})
         self.running.append(process)
         return process
 
