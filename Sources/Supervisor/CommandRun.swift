@@ -48,6 +48,7 @@ struct CommandRun {
 
     /// Forwards signals and reaps until the process `pid` has ended.
     private func supervise(_ pid: Int32) -> ProcessEnd {
+        clinux_forget_start()
         var killAt = Int64.max
         var more = false
         while true {

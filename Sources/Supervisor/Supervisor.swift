@@ -254,6 +254,8 @@ final class Supervisor {
     private func writeAhead() {
         terminationLog.write(
             message(Verdict(code: 0, outcome: "unfinished", reason: "the run had not ended yet"), exitCode: nil))
+        // What made the message, and at first our start, is not needed until the next phase.
+        clinux_forget_start()
     }
 
     private func finish() -> Int32 {
