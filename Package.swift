@@ -36,6 +36,8 @@ let package = Package(
     targets: [
         // The kernel, in C: what Swift cannot call (variadic syscalls) and what must follow a fork.
         .target(name: "CLinux"),
+        // What agentd writes to stderr when it dies.
+        .target(name: "CCrash"),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CNATS", providers: [.apt(["libnats-dev"])]),
@@ -83,7 +85,7 @@ let package = Package(
         .executableTarget(
             name: "agentd",
             dependencies: [
-                "Agent", "Contracts", "Events", "Providers", "Stores", "Sinks", "Gateway", "LinuxSystem",
+                "Agent", "CCrash", "Contracts", "Events", "Providers", "Stores", "Sinks", "Gateway", "LinuxSystem",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict, linkerSettings: staticRuntime),
@@ -139,6 +141,7 @@ let package = Package(
             name: "JailTests", dependencies: ["Contracts", "Jail", "JailConformance", "LinuxSystem", "CLinux"],
             swiftSettings: strict),
         .testTarget(
-            name: "SupervisorTests", dependencies: ["Contracts", "LinuxSystem", "Supervisor"], swiftSettings: strict),
+            name: "SupervisorTests", dependencies: ["AgentFixtures", "Contracts", "LinuxSystem", "Supervisor"],
+            swiftSettings: strict),
     ]
 )

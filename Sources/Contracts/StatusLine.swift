@@ -4,6 +4,8 @@ package enum StatusLine: Equatable, Sendable {
     case beat
     /// Where the job is. PID 1 writes it ahead to the termination log.
     case progress(Progress)
+    /// The folder in which PID 1 is to keep last-gasp records. At most 900 bytes, or the line is too long to be taken.
+    case records(folder: String)
     /// The process is about to exit with this code, for this reason.
     case end(outcome: String, exit: Int32, reason: String, progress: Progress)
 
@@ -14,16 +16,19 @@ package enum StatusLine: Equatable, Sendable {
         package var step: Int
         /// The last event committed.
         package var seq: Int64
+        /// The request or call that is under way, at most 100 bytes; empty if none is.
+        package var doing: String
 
-        package init(phase: String, step: Int, seq: Int64) {
+        package init(phase: String, step: Int, seq: Int64, doing: String = "") {
             self.phase = phase
             self.step = step
             self.seq = seq
+            self.doing = String(decoding: doing.utf8.prefix(100), as: UTF8.self)
         }
     }
 
     /// A reason is cut to this many bytes on the wire, so that a line has at most 1024 and a pipe takes it as a whole.
-    package static let reasonLimit = 600
+    package static let reasonLimit = 500
 
     /// The line, without its newline.
     package var line: String {
@@ -31,6 +36,7 @@ package enum StatusLine: Equatable, Sendable {
         switch self {
         case .beat: fields.append("beat")
         case .progress(let progress): progress.write(to: &fields)
+        case .records(let folder): fields.append("records", folder)
         case .end(let outcome, let exit, let reason, let progress):
             fields.append("end")
             fields.append("outcome", outcome)
@@ -50,11 +56,15 @@ package enum StatusLine: Equatable, Sendable {
         return String(kept)
     }
 
-    /// Parses a line; nil if it is none of the three.
+    /// Parses a line; nil if it is none of these.
     package init?(line: some StringProtocol) {
         let fields = Fields(line: line)
         if fields.has("beat") {
             self = .beat
+            return
+        }
+        if let folder = fields["records"] {
+            self = .records(folder: folder)
             return
         }
         guard let progress = Progress(fields) else { return nil }
@@ -72,12 +82,13 @@ extension StatusLine.Progress {
         guard let phase = fields["phase"], let step = fields["step"].flatMap({ Int($0) }),
             let seq = fields["seq"].flatMap({ Int64($0) })
         else { return nil }
-        self.init(phase: phase, step: step, seq: seq)
+        self.init(phase: phase, step: step, seq: seq, doing: fields["doing"] ?? "")
     }
 
     fileprivate func write(to fields: inout Fields) {
         fields.append("phase", phase)
         fields.append("step", String(step))
         fields.append("seq", String(seq))
+        if !doing.isEmpty { fields.append("doing", doing) }
     }
 }

@@ -30,6 +30,8 @@ package struct LogRecord: Equatable, Sendable {
         case stdout, stderr
         /// The gateway itself.
         case gateway
+        /// PID 1's account of a process of ours that died.
+        case lastGasp = "last_gasp"
     }
 
     /// Milliseconds since 1970.

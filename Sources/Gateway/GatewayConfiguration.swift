@@ -4,6 +4,8 @@ package struct GatewayConfiguration: Sendable {
     package var job: String
     /// The spool's file; its folder must exist.
     package var spoolPath: String
+    /// The folder in which PID 1 keeps last-gasp records; nil: there are none.
+    package var gasps: String?
     /// The most that the spool keeps, in bytes (`AGENT_SPOOL_MAX_BYTES`).
     package var spoolLimit: Int64 = 1 << 28
     /// `host:port` of the probes; nil: off (`AGENT_LISTEN`).

@@ -21,7 +21,10 @@ final class Child {
     private var lines = LineBuffer(limit: 1024)
     private var cause = ""
     private var causeCount = 0
-    private var hung = false
+    /// Since when it has been known to hang.
+    private var hungSince: Int64?
+    /// Whether we have sent it SIGKILL.
+    private(set) var wasKilled = false
     /// Whether the process has said anything: it is past its start.
     private(set) var isUp = false
 
@@ -37,7 +40,8 @@ final class Child {
         self.pid = pid
         startAt = nil
         farewell = nil
-        hung = false
+        hungSince = nil
+        wasKilled = false
         isUp = false
         heartbeat = Heartbeat(at: now)
     }
@@ -45,15 +49,22 @@ final class Child {
     /// Sends a signal, if it runs.
     func send(_ number: Int32) {
         guard let pid, pid > 1 else { return }
+        if number == SIGKILL { wasKilled = true }
         _ = kill(pid, number)
     }
 
-    /// Kills it if nothing was heard of it for `limit` milliseconds.
-    func killIfHung(at now: Int64, limit: Int64, place: String) {
-        guard pid != nil, !hung, heartbeat.isLate(at: now, limit: limit) else { return }
-        logLine("the \(name) hangs: nothing heard of it for \(limit / 1000) s, last known \(place); SIGKILL")
-        hung = true
-        send(SIGKILL)
+    /// Ends it if nothing was heard of it for `limit` milliseconds: SIGQUIT, at which it writes its stack to stderr
+    /// (CCrash), and SIGKILL a second later.
+    func endIfHung(at now: Int64, limit: Int64, place: String) {
+        guard pid != nil, !wasKilled else { return }
+        guard heartbeat.isLate(at: now, limit: limit) else { return hungSince = nil }
+        if let hungSince {
+            if now - hungSince >= 1000 { send(SIGKILL) }
+        } else {
+            logLine("the \(name) hangs: nothing heard of it for \(limit / 1000) s, last known \(place); ending it")
+            hungSince = now
+            send(SIGQUIT)
+        }
     }
 
     /// Leaves out of account the time in which we ourselves were stopped.
@@ -78,11 +89,17 @@ final class Child {
     }
 
     /// Records the end of its process. Its last status lines must have been taken.
-    func died(_ end: ProcessEnd) {
+    ///
+    /// - Returns: how it ended, in words, `evidence` included.
+    @discardableResult
+    func died(_ end: ProcessEnd, evidence: String? = nil) -> String {
         pid = nil
         // Half a line of the dead process would spoil the first one of the next.
         lines.discardPartial()
-        record(hung ? "hung and \(describe(end))" : describe(end))
+        var cause = hungSince != nil ? "hung and \(describe(end))" : describe(end)
+        if let evidence { cause += " \(evidence)" }
+        record(cause)
+        return cause
     }
 
     /// Records that it could not be started.

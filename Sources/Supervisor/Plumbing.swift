@@ -4,13 +4,20 @@ import LinuxSystem
 /// The pipes between the loop and the gateway (docs/ARCHITECTURE.md, "Descriptors").
 ///
 /// Made once and held open at both ends: what one process wrote before the other died is still there for the
-/// next one.
+/// next one. What a child says on its way to its death passes through us, so that its end is known: the loop's stdout
+/// and stderr, and the gateway's stderr. The gateway's stdout is the log itself, which its spool has.
 final class Plumbing {
     private let null: Descriptor
     private var stdout: Pipe
     private var stderr: Pipe
     private var live: Pipe
     private var commands: Pipe
+    private var loopOutput: Relay
+    private var loopErrors: Relay
+    private var gatewayErrors: Relay
+    /// The end of what each child has written since its start.
+    private var loopTail = Tail()
+    private var gatewayTail = Tail()
 
     /// - Throws: `SystemError` of open(2) on /dev/null, pipe2(2) or fcntl(2).
     init() throws(SystemError) {
@@ -19,6 +26,9 @@ final class Plumbing {
         stderr = try Pipe()
         live = try Pipe()
         commands = try Pipe()
+        loopOutput = try Relay(to: stdout.writer.number)
+        loopErrors = try Relay(to: stderr.writer.number)
+        gatewayErrors = try Relay(to: STDERR_FILENO)
         // Live lines are for display: the loop drops them when the pipe is full, and never waits.
         try setNonBlocking(live.writer.number, true)
     }
@@ -27,18 +37,20 @@ final class Plumbing {
     func loop(status: Int32) -> (descriptors: [(ours: Int32, childs: Int32)], arguments: [String]) {
         (
             [
-                (null.number, 0), (stdout.writer.number, 1), (stderr.writer.number, 2), (status, 3),
-                (commands.reader.number, 4), (live.writer.number, 5),
+                (null.number, 0), (loopOutput.input.writer.number, 1), (loopErrors.input.writer.number, 2),
+                (status, 3), (commands.reader.number, 4), (live.writer.number, 5),
             ], ["loop", "--status-fd", "3", "--commands-fd", "4", "--live-fd", "5"]
         )
     }
 
-    /// The gateway's: 0 nothing, 1 and 2 the container's, 3 status, 4 commands, 5 live, 6 and 7 the loop's log.
+    /// The gateway's: 0 nothing, 1 the container's, 2 goes there through us, 3 status, 4 commands, 5 live, 6 and 7 the
+    /// loop's log.
     func gateway(status: Int32) -> (descriptors: [(ours: Int32, childs: Int32)], arguments: [String]) {
         (
             [
-                (null.number, 0), (STDOUT_FILENO, 1), (STDERR_FILENO, 2), (status, 3), (commands.writer.number, 4),
-                (live.reader.number, 5), (stdout.reader.number, 6), (stderr.reader.number, 7),
+                (null.number, 0), (STDOUT_FILENO, 1), (gatewayErrors.input.writer.number, 2), (status, 3),
+                (commands.writer.number, 4), (live.reader.number, 5), (stdout.reader.number, 6),
+                (stderr.reader.number, 7),
             ],
             [
                 "gateway", "--status-fd", "3", "--commands-fd", "4", "--live-fd", "5", "--loop-stdout-fd", "6",
@@ -47,13 +59,46 @@ final class Plumbing {
         )
     }
 
+    // MARK: Relays
+
+    /// What the relays wait for.
+    var awaited: [pollfd] { [loopOutput.awaited, loopErrors.awaited, gatewayErrors.awaited] }
+
+    /// Passes on what the children have written.
+    func pass() {
+        loopOutput.pass(keeping: &loopTail)
+        loopErrors.pass(keeping: &loopTail)
+        gatewayErrors.pass(keeping: &gatewayTail)
+        do throws(SystemError) {
+            // An end cannot be taken out of a pipe; something else in its place closes it.
+            if loopOutput.reachesItsEnd() { stdout.writer = try openNull() }
+            if loopErrors.reachesItsEnd() { stderr.writer = try openNull() }
+        } catch {
+            logLine("the loop's log cannot be closed, the gateway will see no end of it: \(error)")
+        }
+    }
+
+    /// Takes what a dead loop has left in its pipes and returns the end of all it wrote; the next one begins anew.
+    func lastWordsOfLoop() -> Tail {
+        defer { loopTail = Tail() }
+        loopOutput.collect(into: &loopTail)
+        loopErrors.collect(into: &loopTail)
+        return loopTail
+    }
+
+    /// The same for a dead gateway.
+    func lastWordsOfGateway() -> Tail {
+        defer { gatewayTail = Tail() }
+        gatewayErrors.collect(into: &gatewayTail)
+        return gatewayTail
+    }
+
     /// Closes our copies of the loop's ends, when it will not run again: the gateway reads what is left and then the
     /// end, and a command it still sends is EPIPE.
     func closeLoopEnds() {
         do throws(SystemError) {
-            // An end cannot be taken out of a pipe; something else in its place closes it.
-            stdout.writer = try openNull()
-            stderr.writer = try openNull()
+            try loopOutput.closeInput()
+            try loopErrors.closeInput()
             live.writer = try openNull()
             commands.reader = try openNull()
         } catch {

@@ -27,6 +27,8 @@ final class Supervisor {
     private let gateway: Child
     private let ignored = IgnoredSignals()
     private let terminationLog: TerminationLog
+    private let gasps = LastGasps()
+    private var memory = MemoryEvidence()
     private var stage = Stage.running
     private var verdict: Verdict?
     private var progress = StatusLine.Progress(phase: "START", step: 0, seq: 0)
@@ -60,12 +62,15 @@ final class Supervisor {
             last = now
             for signal in signals.take() { handle(signal, at: now) }
             for child in [loop, gateway] { takeStatus(of: child, at: now) }
+            plumbing.pass()
             let ended = reapEnded()
             more = !ended.isEmpty
             for one in ended { handle(one, at: now) }
             advance(at: now)
             if case .over = stage { break }
         }
+        // The gateway's last words, as far as they are taken at once: it has ended.
+        plumbing.pass()
         endLeftovers(limit: plan.leftoversLimit, signals: signals)
         return finish()
     }
@@ -79,13 +84,12 @@ final class Supervisor {
         case .stopping(let moment), .draining(let moment): deadline = deadline.sooner(Deadline(at: moment))
         case .running, .over: break
         }
-        do throws(SystemError) {
-            let sources = [signals.descriptor, loop.status.reader.number, gateway.status.reader.number]
-            _ = try waitReadable(sources, until: deadline)
-        } catch {
-            // ENOMEM is all that is left (poll(2)); PID 1 goes on, and not in a spin.
-            usleep(100_000)
+        var sources = [signals.descriptor, loop.status.reader.number, gateway.status.reader.number].map {
+            pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
         }
+        sources += plumbing.awaited
+        // Beside EINTR only ENOMEM can come (poll(2)): PID 1 goes on, and not in a spin.
+        if poll(&sources, nfds_t(sources.count), deadline.pollTimeout) < 0, errno != EINTR { usleep(100_000) }
     }
 
     // MARK: What has come
@@ -112,10 +116,12 @@ final class Supervisor {
     }
 
     private func takeStatus(of child: Child, at now: Int64) {
-        for line in child.takeStatus(at: now) where child === loop {
+        for line in child.takeStatus(at: now) {
             switch line {
             case .beat: break
+            case .records(let folder): gasps.use(folder)
             case .progress(let progress), .end(_, _, _, let progress):
+                guard child === loop else { continue }
                 let isNews = progress.phase != self.progress.phase
                 self.progress = progress
                 if isNews { writeAhead() }
@@ -127,8 +133,22 @@ final class Supervisor {
         guard let child = [loop, gateway].first(where: { $0.pid == ended.pid }) else { return }
         // What it wrote before it died; after it nobody else writes there.
         takeStatus(of: child, at: now)
-        child.died(ended.end)
+        let memory = memory.find(ended.end)
+        let cause = child.died(ended.end, evidence: child.wasKilled ? nil : memory?.cause)
+        let tail = child === loop ? plumbing.lastWordsOfLoop() : plumbing.lastWordsOfGateway()
+        if !isOrderly(ended.end, of: child) {
+            gasps.keep(
+                LastGasp(
+                    child: child.name, pid: ended.pid, time: Clock.wall, cause: cause, end: ended.end,
+                    memory: memory, usage: ended.usage, progress: progress, restarts: child.restarts, tail: tail))
+        }
         if child === loop { loopEnded(ended.end, at: now) } else { gatewayEnded(ended.end, at: now) }
+    }
+
+    /// Whether a child has ended as it should: it has said all that there is to say.
+    private func isOrderly(_ end: ProcessEnd, of child: Child) -> Bool {
+        guard case .exited(let code) = end, let code = ExitCode(rawValue: code) else { return false }
+        return child === loop ? code.isFinal && child.farewell != nil : code == .completed
     }
 
     private func loopEnded(_ end: ProcessEnd, at now: Int64) {
@@ -217,7 +237,7 @@ final class Supervisor {
         }
         switch stage {
         case .running:
-            for child in [loop, gateway] { child.killIfHung(at: now, limit: settings.watchdog, place: place) }
+            for child in [loop, gateway] { child.endIfHung(at: now, limit: settings.watchdog, place: place) }
         case .stopping(let killAt) where killAt <= now:
             logLine("the loop has not ended (last known \(place)); SIGKILL")
             loop.send(SIGKILL)
@@ -249,7 +269,10 @@ final class Supervisor {
 
     // MARK: The record
 
-    private var place: String { "phase \(progress.phase), step \(progress.step), seq \(progress.seq)" }
+    private var place: String {
+        "phase \(progress.phase), step \(progress.step), seq \(progress.seq)"
+            + (progress.doing.isEmpty ? "" : ", doing \(progress.doing)")
+    }
 
     private func writeAhead() {
         terminationLog.write(

@@ -18,7 +18,7 @@ struct GatewayCommand: ParsableCommand {
 
     func run() throws {
         signal(SIGPIPE, SIG_IGN)
-        confineProcess()
+        confineProcess("gateway")
         // Without PID 1 nobody watches us, and the next start needs our place: save and go.
         if statusFd != nil { signalAtParentsEnd(SIGTERM) }
         let exit: Contracts.ExitCode
@@ -26,8 +26,10 @@ struct GatewayCommand: ParsableCommand {
             let environment = processEnvironment()
             let settings = try Settings(environment: environment)
             try settings.folders.prepare()
+            SupervisorPipe(descriptor: statusFd).tell(records: settings.folders.gasps)
             let secrets = try Secrets(folder: settings.folders.secrets)
             var configuration = GatewayConfiguration(job: settings.job.text, spoolPath: settings.folders.spool)
+            configuration.gasps = settings.folders.gasps
             configuration.spoolLimit = settings.delivery.spoolLimit
             configuration.listen = settings.delivery.listen
             configuration.secrets = secrets.all

@@ -1,5 +1,6 @@
 import Agent
 import ArgumentParser
+import CCrash
 import Contracts
 import Events
 import Glibc
@@ -17,7 +18,7 @@ struct LoopCommand: ParsableCommand {
     func run() throws {
         // A reader that has gone is an error of the write, not a signal.
         signal(SIGPIPE, SIG_IGN)
-        confineProcess()
+        confineProcess("loop")
         // Without PID 1 nobody watches us, and the next start needs our place: save and go.
         if statusFd != nil { signalAtParentsEnd(SIGTERM) }
         let supervisor = SupervisorPipe(descriptor: statusFd)
@@ -29,6 +30,7 @@ struct LoopCommand: ParsableCommand {
             let settings = try Settings(environment: environment)
             let attention = try ProcessAttention(commands: commandsFd, supervisor: supervisor, live: live)
             let wiring = try Wiring(settings: settings, environment: environment)
+            supervisor.tell(records: settings.folders.gasps)
             try wiring.proveJail(attention: attention)
             let ledger = try Ledger(store: wiring.store(), version: version, host: hostName())
             ledger.onCommit = { state in
@@ -53,8 +55,10 @@ struct LoopCommand: ParsableCommand {
 }
 
 /// Closes this process to others of the same user: `/proc/<pid>/environ`, `mem` and `fd` (prctl(2), PR_SET_DUMPABLE).
-func confineProcess() {
+/// From now on it says where it was when it dies of a fault or is asked by SIGQUIT.
+func confineProcess(_ name: String) {
     _ = setDumpable(false)
+    ccrash_install(name)
 }
 
 /// One line on standard error.

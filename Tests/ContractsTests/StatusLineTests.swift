@@ -6,11 +6,13 @@ import Testing
     func `every status reads back from its line, which a pipe takes whole`(seed: UInt64) {
         var generator = Generator(seed: seed)
         let progress = StatusLine.Progress(
-            phase: generator.key(), step: generator.number(0...Int.max), seq: generator.number(0...Int64.max))
+            phase: generator.key(), step: generator.number(0...Int.max), seq: generator.number(0...Int64.max),
+            doing: generator.text())
         let status: StatusLine =
-            switch generator.number(0...2 as ClosedRange<Int>) {
+            switch generator.number(0...3 as ClosedRange<Int>) {
             case 0: .beat
             case 1: .progress(progress)
+            case 2: .records(folder: "/" + generator.text())
             default:
                 .end(
                     outcome: generator.text(), exit: generator.number(0...255), reason: generator.text(),
@@ -30,7 +32,7 @@ import Testing
     }
 
     @Test(arguments: ["", "hello", "phase=TACTICAL", "phase=TACTICAL\tstep=x\tseq=1", "end\tphase=A\tstep=1\tseq=1"])
-    func `a line that is none of the three is not understood`(line: String) {
+    func `a line that is none of these is not understood`(line: String) {
         #expect(StatusLine(line: line) == nil)
     }
 }

@@ -57,6 +57,73 @@ struct PipelineTests {
             ])
     }
 
+    private func gasp(_ name: String, _ head: String, _ output: String) throws {
+        try makeFolder(folder.path + "/gasps")
+        try folder.write("gasps/\(name)", head + "\n" + output)
+    }
+
+    @Test func `a last-gasp record is shipped once, redacted, and its file goes`() throws {
+        try gasp(
+            "1-loop-7.gasp",
+            "child=loop\tpid=7\ttime=1000\tcause=was killed by signal 11 (SIGSEGV)\tsignal=SIGSEGV\tmax_rss_kb=9\t"
+                + "phase=TACTICAL\tstep=3\tseq=9\tdoing=call 3.0 (execute)\toutput_bytes=30",
+            "stack\ntopsecret-value was there\n")
+        try gasp("2-loop-8.part", "child=loop", "half a record")
+        let pipeline = try pipeline { $0.gasps = folder.path + "/gasps" }
+        try run(pipeline) { collector.seqs.count == 1 && access(folder.path + "/gasps/1-loop-7.gasp", F_OK) != 0 }
+        let record = try #require(collector.records.first)
+        #expect(
+            record["body"]?.string
+                == "the loop was killed by signal 11 (SIGSEGV); the last it wrote:\nstack\n[redacted] was there\n")
+        #expect(record["stream"]?.string == "last_gasp")
+        #expect(record["severity_text"]?.string == "ERROR")
+        #expect(record["timestamp"]?.string == "1970-01-01T00:00:01.000Z")
+        let attributes = try #require(record["attributes"])
+        #expect(attributes["process.signal"]?.string == "SIGSEGV")
+        #expect(attributes["agent.doing"]?.string == "call 3.0 (execute)")
+        #expect(attributes["journal.seq"]?.int == 9)
+        #expect(try pipeline.finish(by: .after(milliseconds: 5000)).isEmpty)
+        #expect(collector.seqs == [1])
+    }
+
+    @Test func `a line whose beginning is gone is not shipped: it may be half a secret`() throws {
+        try gasp("1-loop-7.gasp", "child=loop\toutput_bytes=100000", "cret-value\nthe next line\n")
+        let pipeline = try pipeline { $0.gasps = folder.path + "/gasps" }
+        try run(pipeline) { collector.seqs.count == 1 }
+        #expect(collector.bodies == ["the loop ended; the last it wrote:\nthe next line\n"])
+    }
+
+    @Test func `64 KiB of last words are shipped whole`() throws {
+        let words = String(repeating: "0123456789abcde\n", count: 4096)
+        try gasp("1-loop-7.gasp", "child=loop\toutput_bytes=65536", words)
+        let pipeline = try pipeline { $0.gasps = folder.path + "/gasps" }
+        try run(pipeline) { collector.seqs.count == 1 }
+        #expect(collector.bodies.first?.hasSuffix(words) == true)
+    }
+
+    @Test
+    func `a gateway killed between storing a last-gasp record and deleting its file ships it once`() throws {
+        try gasp("1-loop-7.gasp", "child=loop", "")
+        let stored = try Spool(path: path, job: "j", limit: 1 << 20, sinks: [])
+        try stored.commit([
+            SpoolEntry(LogRecord(time: 1, stream: .lastGasp, body: "the loop ended"), gasp: "1-loop-7.gasp")
+        ])
+        let pipeline = try pipeline { $0.gasps = folder.path + "/gasps" }
+        try run(pipeline) {
+            !collector.seqs.isEmpty && access(folder.path + "/gasps/1-loop-7.gasp", F_OK) != 0
+        }
+        #expect(try pipeline.finish(by: .after(milliseconds: 5000)).isEmpty)
+        #expect(collector.bodies == ["the loop ended"])
+    }
+
+    @Test func `a last-gasp record that cannot be read is said, and nothing else is held up`() throws {
+        try makeFolder(folder.path + "/gasps/1-loop-7.gasp")
+        journal.append([MemoryJournal.note("first")])
+        let pipeline = try pipeline { $0.gasps = folder.path + "/gasps" }
+        try run(pipeline) { collector.seqs.count == 2 }
+        #expect(collector.bodies.contains { $0.hasPrefix("a last-gasp record cannot be shipped: ") })
+    }
+
     @Test func `secrets reach neither sink nor spool`() throws {
         let output = try TestPipe()
         journal.append([MemoryJournal.note("it is topsecret-value")])

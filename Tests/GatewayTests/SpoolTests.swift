@@ -136,6 +136,19 @@ struct SpoolTests {
         #expect(error.exit == .configuration && error.description.contains("AGENT_CHECKPOINT_DIR"))
     }
 
+    @Test func `a spool of version 1 is used on`() throws {
+        do {
+            let old = try spool()
+            try old.commit(entries(1...3))
+            let database = try Database(path: path, mode: .readWriteCreate)
+            try database.execute("DROP TABLE gasp; PRAGMA user_version = 1")
+        }
+        let spool = try spool()
+        try spool.commit([SpoolEntry(LogRecord(time: 1, stream: .lastGasp, body: "x"), gasp: "x.gasp")])
+        #expect(spool.nextSeq == 5)
+        #expect(spool.holds(gasp: "x.gasp"))
+    }
+
     @Test func `the file is closed to others`() throws {
         _ = try spool()
         var status = stat()

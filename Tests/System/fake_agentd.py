@@ -54,6 +54,14 @@ def step(name, *values):
         record("commands", os.read(flag("--commands-fd"), 4096).decode())
     elif name == "send":
         os.write(flag("--commands-fd"), values[0].encode())
+    elif name == "flood":
+        for number in range(values[0]):
+            os.write(2, f"line {number}\n".encode())
+    elif name == "allocate":
+        held = bytearray(values[0] << 20)
+        held[::4096] = b"x" * len(held[::4096])
+    elif name == "on_quit":
+        signal.signal(signal.SIGQUIT, lambda *_: ending(values[0]))
     elif name == "exit":
         os._exit(values[0])
     elif name == "die":
@@ -107,7 +115,8 @@ def serve():
     os.write(flag("--status-fd"), b"beat\n")
     open_pipes = {flag("--loop-stdout-fd"): "stdout", flag("--loop-stderr-fd"): "stderr", flag("--live-fd"): "live"}
     while open_pipes:
-        for number in select.select(list(open_pipes), [], [])[0]:
+        os.write(flag("--status-fd"), b"beat\n")
+        for number in select.select(list(open_pipes), [], [], 2)[0]:
             data = os.read(number, 65536)
             if data:
                 record("shipped", [open_pipes[number], data.decode()])

@@ -224,7 +224,8 @@ class Job:
     def pid(self, role):
         """The pid of `agentd ROLE` (loop, gateway), None if it does not run."""
         for pid, name in self.alive():
-            with contextlib.suppress(OSError):
+            # One that is only being started, or has ended, has no words.
+            with contextlib.suppress(OSError, IndexError):
                 words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
                 if name == "agentd" and words[1] == role.encode():
                     return pid

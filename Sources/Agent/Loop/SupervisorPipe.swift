@@ -26,9 +26,14 @@ package final class SupervisorPipe {
         send(.beat)
     }
 
-    /// Tells where the job is, if the phase or the step has changed.
+    /// Tells in which folder the last-gasp records are to be kept.
+    package func tell(records folder: String) { send(.records(folder: folder)) }
+
+    /// Tells where the job is, if the phase, the step or what it is doing has changed.
     package func tell(_ progress: StatusLine.Progress) {
-        guard last?.phase != progress.phase || last?.step != progress.step else { return }
+        guard last?.phase != progress.phase || last?.step != progress.step || last?.doing != progress.doing else {
+            return
+        }
         last = progress
         send(.progress(progress))
     }
@@ -52,6 +57,12 @@ extension JobState {
     /// Where the job is, as PID 1 is told.
     package var progress: StatusLine.Progress {
         StatusLine.Progress(
-            phase: isFinished || task == nil ? status.word : phase.rawValue, step: spent.steps, seq: seq)
+            phase: isFinished || task == nil ? status.word : phase.rawValue, step: spent.steps, seq: seq, doing: doing)
+    }
+
+    /// What the loop waits for, if it is something outside of it.
+    private var doing: String {
+        if let call = calls.first(where: { $0.state == .started }) { return "call \(call.call.id) (\(call.call.tool))" }
+        return openIntent == nil ? "" : "a request to the model"
     }
 }

@@ -1,4 +1,4 @@
-import Contracts
+package import Contracts
 import Glibc
 import LinuxSystem
 
@@ -14,12 +14,14 @@ package struct Folders: Equatable, Sendable {
     package var home: String
     package var temporary: String
     private var logFile: String?
-    private let job: JobID
+    package let job: JobID
 
     package var database: String { "\(checkpoints)/job_\(job).db" }
     package var spool: String { "\(checkpoints)/spool_\(job).db" }
     /// A file a command, with the whole of its output.
     package var outputs: String { "\(checkpoints)/output_\(job)" }
+    /// A file for each of our processes that died, until it is shipped.
+    package var gasps: String { "\(checkpoints)/gasps_\(job)" }
 
     /// The folders of the job that `JOB_ID` names, for a look from outside: no task is needed.
     ///
@@ -88,8 +90,8 @@ package struct Folders: Equatable, Sendable {
     package func prepare() throws(StartError) {
         for (setting, path, mode) in [
             ("WORKSPACE_PATH", workspace, 0o755), ("AGENT_CHECKPOINT_DIR", checkpoints, 0o700),
-            ("AGENT_CHECKPOINT_DIR", outputs, 0o700), ("AGENT_PROJECT_DIR", project, 0o755),
-            ("AGENT_HOME", home, 0o700), ("AGENT_TMP", temporary, 0o700),
+            ("AGENT_CHECKPOINT_DIR", outputs, 0o700), ("AGENT_CHECKPOINT_DIR", gasps, 0o700),
+            ("AGENT_PROJECT_DIR", project, 0o755), ("AGENT_HOME", home, 0o700), ("AGENT_TMP", temporary, 0o700),
         ] as [(String, String, UInt32)] {
             do throws(SystemError) {
                 try makeFolder(path, mode: mode)

@@ -58,6 +58,9 @@ struct Intake {
         waitingBytes += size
     }
 
+    /// The last-gasp records among what waits.
+    var waitingGasps: Set<String> { Set(waiting.compactMap(\.gasp)) }
+
     /// Reads the next events of the journal, unless earlier ones are still to be stored.
     ///
     /// - Returns: whether there may be more.

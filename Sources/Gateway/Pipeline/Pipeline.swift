@@ -21,6 +21,7 @@ package final class Pipeline {
     private var output: PipeSource
     private var errors: PipeSource
     private var live: LiveSource
+    private var gasps: GaspFolder?
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
     private var nextBeat: Int64 = 0
@@ -44,6 +45,7 @@ package final class Pipeline {
         self.health = health
         let redactor = Redactor(secrets: configuration.secrets)
         intake = Intake(journal: journal, redactor: redactor)
+        gasps = configuration.gasps.map(GaspFolder.init)
         spool = try Spool(
             path: configuration.spoolPath, job: configuration.job, limit: configuration.spoolLimit,
             sinks: sinks.map(\.name))
@@ -114,6 +116,7 @@ package final class Pipeline {
         }
         for entry in output.read(into: buffer) { intake.add(entry) }
         for entry in errors.read(into: buffer) { intake.add(entry) }
+        takeGasps()
         settle()
         if journalDue <= Clock.monotonic { readJournal() }
         // Not before the end of the journal is known: it may have the command already.
@@ -125,7 +128,7 @@ package final class Pipeline {
 
     private func wait(until deadline: Deadline, also descriptor: Int32) {
         var wake = deadline.sooner(Deadline(at: journalDue)).sooner(Deadline(at: nextBeat))
-        for at in [output.flushAt, errors.flushAt] + feeds.map(\.wakeAt) {
+        for at in [output.flushAt, errors.flushAt, gasps?.dueAt] + feeds.map(\.wakeAt) {
             if let at { wake = wake.sooner(Deadline(at: at)) }
         }
         var set = [bell.descriptor, output.descriptor, errors.descriptor, live.descriptor, descriptor].map {
@@ -133,6 +136,15 @@ package final class Pipeline {
         }
         if commandPipe.isWaiting { set.append(pollfd(fd: commandPipe.number, events: Int16(POLLOUT), revents: 0)) }
         _ = poll(&set, nfds_t(set.count), max(0, wake.pollTimeout))
+    }
+
+    private func takeGasps() {
+        guard let due = gasps?.dueAt, due <= Clock.monotonic else { return }
+        do {
+            for entry in try gasps?.take(spool, onTheirWay: intake.waitingGasps) ?? [] { intake.add(entry) }
+        } catch {
+            note("gasps", "a last-gasp record cannot be shipped: \(error)")
+        }
     }
 
     private func readJournal() {
@@ -213,6 +225,7 @@ package final class Pipeline {
     package func finish(by deadline: Deadline) throws(GatewayError) -> [String] {
         commandWorker?.end()
         storeDue = 0
+        gasps?.hasten()
         repeat {
             journalDue = 0
             try round(until: .after(milliseconds: 0))
@@ -228,6 +241,9 @@ package final class Pipeline {
         while feeds.contains(where: { !$0.worker.hasEnded }), !patience.hasPassed { bell.wait(patience.remaining) }
         settle()
         try store()
+        // The files of what is in the spool now.
+        gasps?.hasten()
+        takeGasps()
         return left
     }
 

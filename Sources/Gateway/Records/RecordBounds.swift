@@ -5,7 +5,7 @@ import Events
 /// Applied after the redaction: a cut could leave half a secret, which nothing would recognise.
 enum RecordBounds {
     /// Bytes of a body, of one text among the attributes, and of all attributes together.
-    static let body = 64 << 10
+    static let body = 72 << 10
     static let text = 16 << 10
     static let attributes = 192 << 10
     private static let elements = 256

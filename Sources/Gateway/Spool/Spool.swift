@@ -8,10 +8,13 @@ package struct SpoolEntry: Equatable, Sendable {
     package var record: LogRecord
     /// The type and data of the CloudEvent that belongs to it.
     package var event: EventDraft?
+    /// The name of the last-gasp record that it was made of: it enters the spool once.
+    package var gasp: String?
 
-    package init(_ record: LogRecord, event: EventDraft? = nil) {
+    package init(_ record: LogRecord, event: EventDraft? = nil, gasp: String? = nil) {
         self.record = record
         self.event = event
+        self.gasp = gasp
     }
 }
 
@@ -49,6 +52,7 @@ package final class Spool {
     private var droppedTo: Int64
     private var droppedAt: Int64
     private var cursors: [String: Int64] = [:]
+    private var gasps: Set<String> = []
     private var isDirty = false
 
     /// What a row takes beside its text, roughly.
@@ -78,6 +82,9 @@ package final class Spool {
             (nextSeq, journal, bytes) = (row.integer(1), row.integer(2), row.integer(3))
             (droppedTo, droppedAt) = (row.integer(4), row.integer(5))
             row.reset()
+            let names = try database.statement("SELECT name FROM gasp")
+            while try names.step() { gasps.insert(names.text(0) ?? "") }
+            names.reset()
             for name in sinks {
                 cursors[name] = try database.integer("SELECT seq FROM sink WHERE name = ?", name) ?? 0
             }
@@ -110,6 +117,7 @@ package final class Spool {
                 let event = entry.event.map {
                     CloudEvent(seq: next.seq, type: $0.type, time: entry.record.time, data: $0.data).json(job: job).text
                 }
+                if let gasp = entry.gasp { try database.run("INSERT INTO gasp VALUES (?)", gasp) }
                 let size = record.utf8.count + (event?.utf8.count ?? 0) + Self.rowOverhead
                 try database.run("INSERT INTO record VALUES (?, ?, ?, ?)", next.seq, record, event, size)
                 next.seq += 1
@@ -132,7 +140,19 @@ package final class Spool {
         }
         (nextSeq, bytes, droppedTo, droppedAt) = next
         if let journal { self.journal = journal }
+        gasps.formUnion(entries.compactMap(\.gasp))
         isDirty = false
+    }
+
+    /// Whether the last-gasp record of this name is in the spool.
+    package func holds(gasp name: String) -> Bool { gasps.contains(name) }
+
+    /// Forgets a last-gasp record whose file has gone.
+    ///
+    /// - Throws: `SQLiteError`.
+    package func forget(gasp name: String) throws(SQLiteError) {
+        try database.run("DELETE FROM gasp WHERE name = ?", name)
+        gasps.remove(name)
     }
 
     /// The last record that a sink has taken, 0 if none.

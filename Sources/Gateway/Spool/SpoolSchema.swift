@@ -5,7 +5,7 @@ import SQLite
 
 /// The spool's file: its tables, and how it is opened, checked and, if it is damaged, set aside.
 enum SpoolSchema {
-    private static let version: Int64 = 1
+    private static let version: Int64 = 2
     private static let tables = """
         CREATE TABLE spool(
             one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -21,6 +21,8 @@ enum SpoolSchema {
         ) STRICT;
         CREATE TABLE sink(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
         """
+    /// Since version 2: the names of the last-gasp records that are in the spool and whose files may be there still.
+    private static let gasps = "CREATE TABLE gasp(name TEXT PRIMARY KEY) STRICT"
 
     /// Opens the spool, or makes a new one.
     ///
@@ -64,10 +66,19 @@ enum SpoolSchema {
                 try database.run(
                     "INSERT INTO spool VALUES (1, ?, 1, 0, 0, 0, 0)",
                     String(UInt64.random(in: .min ... .max), radix: 16))
+                try database.execute(gasps)
                 try database.execute("PRAGMA user_version = \(version)")
             }
-        } else if let problem = try database.text("PRAGMA quick_check(1)"), problem != "ok" {
+            return database
+        }
+        if let problem = try database.text("PRAGMA quick_check(1)"), problem != "ok" {
             throw SQLiteError(code: 11, message: problem, sql: "PRAGMA quick_check(1)")
+        }
+        if found < 2 {
+            try database.transaction { () throws(SQLiteError) in
+                try database.execute(gasps)
+                try database.execute("PRAGMA user_version = 2")
+            }
         }
         return database
     }
