@@ -35,7 +35,9 @@ struct Wiring {
     }
 
     func store() throws(StoreError) -> any CheckpointStore {
-        try SQLiteCheckpointStore(path: settings.folders.database, job: settings.job.text)
+        try SQLiteCheckpointStore.opened(
+            path: settings.folders.database, job: settings.job.text, version: version, host: hostName(),
+            asks: settings.asksAfterRestore)
     }
 
     static func journal(of folders: Folders) -> any JournalReader { SQLiteJournal(path: folders.database) }
