@@ -1,4 +1,5 @@
-/// What the janitor reports of a command, as one line on the report descriptor.
+/// What the janitor reports of a command on the report descriptor: a line for each thing that was refused, and then one
+/// for all the rest.
 package struct JailReport: Equatable, Sendable {
     /// How the command ended.
     package enum End: Equatable, Sendable {
@@ -30,6 +31,8 @@ package struct JailReport: Equatable, Sendable {
     package var system: Int64
     /// The largest resident set of any process of the tree, in KiB.
     package var maximumResident: Int64
+    /// What the jail refused, as far as the janitor decides about it: sockets and connections.
+    package var violations = JailViolations()
 
     package init(
         end: End, killed: Int = 0, wall: Int64 = 0, user: Int64 = 0, system: Int64 = 0, maximumResident: Int64 = 0
@@ -42,7 +45,24 @@ package struct JailReport: Equatable, Sendable {
         self.maximumResident = maximumResident
     }
 
-    /// The line, without its newline.
+    /// All lines, without their newlines.
+    package var lines: [String] { violations.lines + [line] }
+
+    /// Parses all that came on the report descriptor; nil if no line names an end.
+    package init?(text: String) {
+        var violations = JailViolations()
+        var report: JailReport?
+        // By scalars: a newline and a mark that joins it are one Character.
+        for line in text.unicodeScalars.split(separator: "\n") {
+            let line = Substring(line)
+            if !violations.take(line: line) { report = report ?? JailReport(line: line) }
+        }
+        guard var report else { return nil }
+        report.violations = violations
+        self = report
+    }
+
+    /// The last line, without its newline.
     package var line: String {
         var fields = Fields()
         switch end {
@@ -66,7 +86,7 @@ package struct JailReport: Equatable, Sendable {
         return fields.line
     }
 
-    /// Parses a line; nil if it names no end.
+    /// Parses the last line; nil if it names no end.
     package init?(line: some StringProtocol) {
         let fields = Fields(line: line)
         if let code = fields["exited"].flatMap({ Int32($0) }) {

@@ -42,7 +42,20 @@ extension JailRequest {
             temporary: try Self.absolute("--tmp", try Self.needed("--tmp", options)),
             timeout: timeout, grace: grace, environment: environment, command: Array(rest))
         if let value = options["--cwd"] { workingDirectory = try Self.absolute("--cwd", value) }
-        if let value = options["--proxy-port"] { proxyPort = try Self.number("--proxy-port", value, 1...UInt16.max) }
+        if let value = options["--network"] {
+            guard let policy = NetworkPolicy(value) else {
+                throw JailUsageError(
+                    "--network \(value): none, open, or a comma list of ADDRESS:PORT, ADDRESS/BITS:PORT, [IPV6]:PORT is"
+                        + " wanted; the port may be *")
+            }
+            network = policy
+        }
+        if let value = options["--listen"] {
+            guard let mode = NetworkListening(value) else {
+                throw JailUsageError("--listen \(value): none, loopback, or an even address of 127.64.0.0/10 is wanted")
+            }
+            listening = mode
+        }
         if let value = options["--report-fd"] {
             reportDescriptor = try Self.number("--report-fd", value, 3...Int32.max)
         }
@@ -54,7 +67,7 @@ extension JailRequest {
 
     private static let options =
         ([
-            "--profile", "--project", "--home", "--tmp", "--cwd", "--proxy-port", "--timeout-ms", "--grace-ms",
+            "--profile", "--project", "--home", "--tmp", "--cwd", "--network", "--listen", "--timeout-ms", "--grace-ms",
             "--report-fd", "--control-fd", "--env",
         ] as Set<String>).union(JailLimits.options)
 

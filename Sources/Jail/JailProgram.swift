@@ -15,19 +15,23 @@ package func runJail(arguments: [String]) -> Int32 {
     var end: JailReport.End
     var killed = 0
     var reportDescriptor: Int32?
+    var violations = JailViolations()
     do throws(JailFailure) {
         let request = try parse(arguments)
         try claim("--report-fd", request.reportDescriptor)
         reportDescriptor = request.reportDescriptor
         try claim("--control-fd", request.controlDescriptor)
         var janitor = try Janitor(request)
+        defer { violations = janitor.violations }
         (end, killed) = try janitor.run()
     } catch {
         write("agent-jail: \(error)\n", to: STDERR_FILENO)
         end = .failed(stage: error.stage.rawValue, errno: error.code, message: error.message)
     }
     if let reportDescriptor {
-        write(report(end, killed: killed, since: started).line + "\n", to: reportDescriptor)
+        var report = report(end, killed: killed, since: started)
+        report.violations = violations
+        for line in report.lines { write(line + "\n", to: reportDescriptor) }
     }
     return exitCode(end)
 }

@@ -15,6 +15,7 @@ struct Janitor: ~Copyable {
     private var control: Control
     private var tree: Tree
     private var resources: ResourceGuard
+    private let broker: Broker?
 
     /// From the first SIGKILL to giving up. 400 processes take 60 ms; only one that hangs in the kernel takes longer.
     private static let sweepLimit: Int64 = 20_000
@@ -47,15 +48,19 @@ struct Janitor: ~Copyable {
         let launch = try Launch(request, try JailPlan(jailRules, for: request, on: kernel))
         let domain = try Domain()
         let resources = ResourceGuard(request)
-        let main = try launch.start()
+        let started = try launch.start()
         self.request = request
         self.domain = domain
         self.launch = launch
         self.signals = signals
         control = Control(request.controlDescriptor)
-        tree = Tree(main: main)
+        tree = Tree(main: started.pid)
         self.resources = resources
+        broker = started.broker
     }
+
+    /// What was refused so far.
+    var violations: JailViolations { broker?.violations ?? JailViolations() }
 
     /// Waits for the command to be over, ends all that is left of it, and says how it went.
     ///
@@ -134,7 +139,10 @@ struct Janitor: ~Copyable {
     ///
     /// - Returns: whether the command has to be ended at once.
     private mutating func isCancelled(until deadline: Deadline) throws(SystemError) -> Bool {
-        let ready = try waitReadable([signals.number, control.descriptor], until: deadline)
+        let wake = broker?.wake ?? .never
+        let ready = try waitReadable(
+            [signals.number, control.descriptor, broker?.descriptor ?? -1], until: deadline.sooner(wake))
+        if ready.contains(2) || wake.hasPassed { broker?.serve() }
         var isCancelled = ready.contains(1) && control.asksForEnd()
         while true {
             let signal = cjail_next_signal(signals.number)

@@ -27,9 +27,11 @@ struct Wiring {
         guard let folder = programFolder() else {
             throw StartError(.configuration, "/proc is not mounted: agentd cannot find agent-jail beside it")
         }
-        commands = JailedCommands(
+        var commands = JailedCommands(
             program: folder + "/agent-jail", folders: settings.folders, proxy: settings.proxy,
             limits: settings.commandLimits)
+        commands.network = settings.network
+        self.commands = commands
     }
 
     func store() throws(StoreError) -> any CheckpointStore {

@@ -51,6 +51,10 @@ struct EventCodingTests {
         #expect(try Event(kind: event.kind, body: event.encoded()) == event)
     }
 
+    @Test func `all kinds are listed`() {
+        #expect(Set(Self.all.map(\.kind)) == Set(Event.kinds))
+    }
+
     @Test func `an unknown kind and a body that is damaged are errors`() {
         #expect(throws: EventCodingError.self) { try Event(kind: "later", body: "{}") }
         #expect(throws: EventCodingError.self) { try Event(kind: "noted", body: "{\"kind\":\"stall\"}") }

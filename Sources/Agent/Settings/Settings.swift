@@ -9,6 +9,7 @@ package struct Settings: Sendable {
     package var model: ModelSettings
     package var limits: Limits
     package var proxy: Proxy
+    package var network: NetworkSettings
     /// The most that one command may take, in milliseconds.
     package var commandTimeout: Int64
     /// The most that one background command may take, in milliseconds.
@@ -60,6 +61,7 @@ package struct Settings: Sendable {
         model = try ModelSettings(source)
         limits = try Limits(source)
         proxy = Proxy(http: source["HTTP_PROXY"], https: source["HTTPS_PROXY"], exceptions: source["NO_PROXY"])
+        network = try NetworkSettings(source, proxy: proxy)
         commandTimeout = try source.seconds("AGENT_COMMAND_TIMEOUT_SECONDS", 1...86400, default: 600)
         backgroundTimeout = try source.seconds("AGENT_BACKGROUND_TIMEOUT_SECONDS", 1...604_800, default: 3600)
         commandLimits = try JailLimits(source, folders: folders)

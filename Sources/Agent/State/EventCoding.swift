@@ -6,6 +6,12 @@ package struct EventCodingError: Error, CustomStringConvertible {
 }
 
 extension Event {
+    /// All kinds that can be stored.
+    package static let kinds = [
+        "acquired", "task_received", "command_received", "llm_intent", "llm_done", "llm_failed", "call_started",
+        "call_finished", "phase_changed", "noted", "verified", "status_changed",
+    ]
+
     /// The kind, as it is stored.
     package var kind: String {
         switch self {

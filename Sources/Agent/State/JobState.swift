@@ -34,8 +34,12 @@ package struct OpenCall: Codable, Equatable, Sendable {
 
 /// The job as it stands: the fold of its journal, and nothing besides.
 ///
-/// A pure value. Two processes that fold the same journal have the same state, whatever they were doing before.
-package struct JobState: Equatable, Sendable {
+/// A pure value. Two processes that fold the same journal have the same state, whatever they were doing before. What is
+/// encoded of it in a snapshot has the version `formatVersion`.
+package struct JobState: Codable, Equatable, Sendable {
+    /// Raised whenever a field comes, goes or changes its meaning: a snapshot of another version is not used.
+    package static let formatVersion: Int64 = 1
+
     package var seq: Int64 = 0
     package var epoch: Int64 = 0
     package var time: Int64 = 0

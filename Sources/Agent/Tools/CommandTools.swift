@@ -11,7 +11,8 @@ struct ExecuteTool: Tool {
         name: "execute",
         description: """
             Run a command with bash in the project tree. It may write only to the project tree (read-only in the \
-            strategic phase), the home, /dev/shm and the folder $TMPDIR; there is no network unless a proxy is set. \
+            strategic phase), the home, /dev/shm and the folder $TMPDIR. It connects only to what the configuration \
+            allows, mostly a proxy that is set in its environment, and to servers that commands start themselves. \
             Everything it started is ended when it ends. Long output is shortened in the middle. With background: true \
             it goes on while you do other things, until the phase ends at the latest; see the tool background.
             """,
@@ -152,6 +153,11 @@ extension CommandResult {
         if report.killed > 0 { text += "\(report.killed) background processes were killed at its end\n" }
         if spooledBytes < outputBytes {
             text += "of its \(outputBytes) bytes of output only the first \(spooledBytes) are kept in the log's file\n"
+        }
+        if !refusals.isEmpty || !report.violations.all.isEmpty {
+            facts["refused"] = .array(report.violations.all.map(\.json))
+            facts["refusals"] = .array(refusals.map { .string($0) })
+            text += refusals.map { "the jail refused: \($0)\n" }.joined()
         }
         return ToolResult(text + output, outcome: outcome, facts: facts)
     }

@@ -18,7 +18,7 @@ struct Watch: ~Copyable {
 
     /// The janitor's report, once it has come.
     var report: JailReport? {
-        JailReport(line: String(decoding: reportText.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
+        JailReport(text: String(decoding: reportText, as: UTF8.self))
     }
 
     mutating func run(
@@ -41,7 +41,7 @@ struct Watch: ~Copyable {
                 }
             }
             if ready.contains(1), let count = Self.take(&reports, buffer) {
-                // A report is one line; 64 KiB is far above any.
+                // A report has at most 34 lines; 64 KiB is far above any.
                 if count > 0, reportText.count < 65536 { reportText += buffer[..<count] }
                 // The janitor has gone, and with it every process that could hold the output open: a moment to drain.
                 if count == 0 { last = last.sooner(.after(milliseconds: 2000)) }

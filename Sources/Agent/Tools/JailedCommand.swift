@@ -13,6 +13,8 @@ package struct CommandResult: Equatable, Sendable {
     package var spooledBytes: Int
     /// Why the command was ended from outside, if it was.
     package var interruption: Interruption?
+    /// What the jail refused, in words that the model can act on.
+    package var refusals: [String] = []
 }
 
 /// Runs commands through `agent-jail`, one at a time.
@@ -21,6 +23,8 @@ package struct JailedCommands: Sendable {
     package var program: String
     package var folders: Folders
     package var proxy: Settings.Proxy
+    /// What commands may connect to; by default the proxy, if there is one.
+    package var network: NetworkSettings
     /// From SIGTERM to SIGKILL at a time limit, in milliseconds.
     package var grace: Int64 = 2000
     package var limits: JailLimits
@@ -29,6 +33,7 @@ package struct JailedCommands: Sendable {
         self.program = program
         self.folders = folders
         self.proxy = proxy
+        network = NetworkSettings(proxy: proxy)
         self.limits = limits
     }
 
@@ -50,9 +55,12 @@ package struct JailedCommands: Sendable {
             watch.run(
                 process, into: &capture, attention: attention,
                 until: overflow ? .never : .after(milliseconds: allowed))
+            let report = process.settle(report: watch.report)
+            let text = capture.text
             return CommandResult(
-                report: process.settle(report: watch.report), output: capture.text, outputBytes: capture.bytes,
-                outputLines: capture.lines, spooledBytes: capture.spooled, interruption: watch.interruption)
+                report: report, output: text, outputBytes: capture.bytes, outputLines: capture.lines,
+                spooledBytes: capture.spooled, interruption: watch.interruption,
+                refusals: refusals(report, output: text, profile: profile))
         } catch {
             throw JailUnavailable("the command cannot be started through \(program): \(error)")
         }
@@ -64,7 +72,7 @@ package struct JailedCommands: Sendable {
     func request(_ command: [String], profile: JailProfile, timeout: Int64) -> JailRequest {
         var request = JailRequest(
             profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
-            proxyPort: proxy.localPort, timeout: timeout, grace: grace, reportDescriptor: 3, controlDescriptor: 4,
+            network: network.resolved(), listening: network.listening, timeout: timeout, grace: grace, reportDescriptor: 3, controlDescriptor: 4,
             environment: environment, command: command)
         request.limits = limits
         return request
@@ -78,28 +86,13 @@ package struct JailedCommands: Sendable {
             "PYTHONUSERBASE=\(folders.home)/.local", "TMPDIR=\(folders.temporary)", "PAGER=cat", "GIT_PAGER=cat",
             "GIT_TERMINAL_PROMPT=0",
         ]
+        if network.looksUpNames { result.append("RES_OPTIONS=use-vc") }
+        guard network.usesProxy else { return result }
         for (name, value) in [("HTTP", proxy.http), ("HTTPS", proxy.https)] {
             guard let value else { continue }
             result += ["\(name)_PROXY=\(value)", "\(name.lowercased())_proxy=\(value)"]
         }
         if let exceptions = proxy.exceptions { result += ["NO_PROXY=\(exceptions)", "no_proxy=\(exceptions)"] }
         return result
-    }
-}
-
-extension Settings.Proxy {
-    /// The port of a proxy on this host: the only TCP port that a command may connect to.
-    package var localPort: UInt16? {
-        for url in [https, http] {
-            guard let url else { continue }
-            var rest = url[...]
-            if let slashes = rest.firstIndex(of: "/"), rest[slashes...].hasPrefix("//") {
-                rest = rest[slashes...].dropFirst(2)
-            }
-            if let at = rest.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
-            rest = rest.prefix { $0 != "/" }
-            if let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...]) { return port }
-        }
-        return nil
     }
 }

@@ -69,7 +69,7 @@ final class BackgroundCommand {
             guard let count = Watch.take(&output, buffer), count > 0 else { break }
             capture.take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }
-        let report = JailReport(line: String(decoding: reportText.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
+        let report = JailReport(text: String(decoding: reportText, as: UTF8.self))
         result = CommandResult(
             report: process.settle(report: report), output: capture.text, outputBytes: capture.bytes,
             outputLines: capture.lines, spooledBytes: capture.spooled, interruption: nil)
