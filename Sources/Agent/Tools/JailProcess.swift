@@ -11,6 +11,7 @@ struct JailProcess: ~Copyable {
     private let outputPipe: Pipe
     private let reportPipe: Pipe
     private let controlPipe: Pipe
+    private let janitors: Janitors
 
     /// Standard output and error of the command, together, and the janitor's report. To be read without blocking.
     var output: Int32 { outputPipe.reader.number }
@@ -22,7 +23,9 @@ struct JailProcess: ~Copyable {
     private static let setPipeSize: Int32 = 1031
 
     /// - Throws: `SystemError` if nothing could be started.
-    init(program: String, _ request: JailRequest) throws(SystemError) {
+    init(program: String, _ request: JailRequest, among janitors: Janitors) throws(SystemError) {
+        // A janitor that is killed leaves its tree to us.
+        becomeSubreaper()
         let null = Descriptor(
             adopting: try retrying("open", subject: "/dev/null") { open("/dev/null", O_RDONLY | O_CLOEXEC) })
         var output = try Pipe()
@@ -38,6 +41,8 @@ struct JailProcess: ~Copyable {
                 (control.reader.number, 4),
             ]
         ).start()
+        janitors.insert(pid)
+        self.janitors = janitors
         // Our copies of the child's ends must go, or no end of file would ever come.
         output.writer = Descriptor(adopting: -1)
         reports.writer = Descriptor(adopting: -1)
@@ -63,8 +68,21 @@ struct JailProcess: ~Copyable {
             _ = Glibc.kill(pid, SIGKILL)
             reaped = reap(pid)
         }
+        janitors.remove(pid)
         if let report { return report }
-        let death = reaped.map { "\($0.end)" } ?? "it did not end"
-        return JailReport(end: .failed(stage: "janitor", errno: 0, message: "agent-jail gave no report (\(death))"))
+        guard let end = reaped?.end, case .signaled = end else {
+            let death = reaped.map { "\($0.end)" } ?? "it did not end"
+            return failed("report", "agent-jail gave no report (\(death))")
+        }
+        // Nobody but the kernel's OOM killer or a person can do that. The command's own process died with it.
+        let killed = endOrphans(sparing: janitors.living, until: .after(milliseconds: 5000))
+        let rest = killed == nil ? "processes of the command may still be there" : "nothing of the command is left"
+        var report = failed("janitor", "agent-jail was killed while it watched over the command (\(end)); \(rest)")
+        report.killed = killed ?? 0
+        return report
+    }
+
+    private borrowing func failed(_ stage: String, _ message: String) -> JailReport {
+        JailReport(end: .failed(stage: stage, errno: 0, message: message))
     }
 }
