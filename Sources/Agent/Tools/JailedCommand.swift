@@ -72,7 +72,8 @@ package struct JailedCommands: Sendable {
     func request(_ command: [String], profile: JailProfile, timeout: Int64) -> JailRequest {
         var request = JailRequest(
             profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
-            network: network.resolved(), listening: network.listening, timeout: timeout, grace: grace, reportDescriptor: 3, controlDescriptor: 4,
+            network: network.resolved(), listening: network.listening, timeout: timeout, grace: grace,
+            reportDescriptor: 3, controlDescriptor: 4,
             environment: environment, command: command)
         request.limits = limits
         return request
