@@ -105,7 +105,9 @@ package struct MemoryCgroup {
             guard let path = paths[isVersion1] else { continue }
             let root = fields[3] == "/" ? "" : String(fields[3])
             // Where the mount shows only a part of the hierarchy that we do not lie in, its own top is our container's.
-            var inside = path.hasPrefix(root + "/") && !path.contains("/..") ? String(path.dropFirst(root.count)) : "/"
+            var inside =
+                path.hasPrefix(root + "/") && !path.split(separator: "/").contains("..")
+                ? String(path.dropFirst(root.count)) : "/"
             while result.count < 16 {
                 result.append((String(fields[4]) + (inside == "/" ? "" : inside), isVersion1))
                 guard inside != "/", let slash = inside.lastIndex(of: "/") else { break }
