@@ -98,6 +98,11 @@ extension Broker {
         }
         let fresh = Descriptor(adopting: number)
         let result = cbroker_connect(number, connection.address, Int32(connection.address.count))
+        if result == -EAGAIN, !socket.isNonBlocking, cbroker_has_signal(connection.call.pid) == 1 {
+            connection.close()
+            _ = finish(connection.call.id, -EINTR)
+            return
+        }
         if result == -EAGAIN, !socket.isNonBlocking {
             queued.append(connection)
             return
