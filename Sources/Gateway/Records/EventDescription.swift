@@ -137,6 +137,15 @@ struct EventDescription {
         attributes["duration_ms"] = .int(event.duration)
         // A refused call was never started, so nothing has said yet what it was.
         attributes["headline"] = call.map { .string($0.headline) }
+        if let refused = event.facts["refusals"] {
+            if severity == .info { severity = .warn }
+            self.event = EventDraft(
+                "agent.jail.refused",
+                [
+                    "call": .string(event.call), "refusals": refused, "refused": event.facts["refused"] ?? [],
+                    "headline": attributes["headline"] ?? .null,
+                ])
+        }
         let todos = Self.changedTodos(event.effects, state)
         if !todos.isEmpty {
             attributes["todos"] = .array(todos)
