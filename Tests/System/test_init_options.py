@@ -149,8 +149,7 @@ def test_a_command_can_read_the_terminal(init):
 
 def test_an_interactive_shell_has_job_control(init):
     terminal = Terminal(init, "run", "--", "bash", "--norc", "-i")
-    terminal.type("PS1=; echo o''k; sleep 60\n")
-    terminal.expect("ok\r\n")
+    terminal.type("PS1=; sleep 60\n")
     time.sleep(0.5)
     terminal.type("\x1a")
     terminal.expect("Stopped")
