@@ -31,7 +31,11 @@ struct Wiring {
             throw StartError(.configuration, "/proc is not mounted: agentd cannot find agent-jail beside it")
         }
         programs = folder
-        commands = JailedCommands(program: folder + "/agent-jail", folders: settings.folders, proxy: settings.proxy)
+        var commands = JailedCommands(
+            program: folder + "/agent-jail", folders: settings.folders, proxy: settings.proxy,
+            limits: settings.commandLimits)
+        commands.network = settings.network
+        self.commands = commands
     }
 
     func store() throws(StoreError) -> any CheckpointStore {
@@ -80,9 +84,12 @@ struct Wiring {
 
     func loop(ledger: Ledger, attention: any LoopAttention, display: any LiveDisplay) throws -> AgentLoop {
         let tree = try ProjectTree(path: settings.folders.project)
+        let background = BackgroundCommands(commands: commands, longest: settings.backgroundTimeout)
         return AgentLoop(
             ledger: ledger, provider: provider, model: settings.model.model(for: api),
-            tools: ToolSet(commands: commands, tree: tree, longestCommand: settings.commandTimeout),
-            commands: commands, tree: tree, settings: settings, attention: attention, display: display)
+            tools: ToolSet(
+                commands: commands, background: background, tree: tree, longestCommand: settings.commandTimeout),
+            commands: commands, background: background, tree: tree, settings: settings, attention: attention,
+            display: display)
     }
 }

@@ -9,10 +9,12 @@ package struct CommandResult: Equatable, Sendable {
     package var output: String
     package var outputBytes: Int
     package var outputLines: Int
-    /// The file with the whole output.
-    package var spool: String
+    /// How much of the output, from its beginning, the spool file holds.
+    package var spooledBytes: Int
     /// Why the command was ended from outside, if it was.
     package var interruption: Interruption?
+    /// What the jail refused, in words that the model can act on.
+    package var refusals: [String] = []
 }
 
 /// Runs commands through `agent-jail`, one at a time.
@@ -21,13 +23,18 @@ package struct JailedCommands: Sendable {
     package var program: String
     package var folders: Folders
     package var proxy: Settings.Proxy
+    /// What commands may connect to; by default the proxy, if there is one.
+    package var network: NetworkSettings
     /// From SIGTERM to SIGKILL at a time limit, in milliseconds.
     package var grace: Int64 = 2000
+    package var limits: JailLimits
 
-    package init(program: String, folders: Folders, proxy: Settings.Proxy) {
+    package init(program: String, folders: Folders, proxy: Settings.Proxy, limits: JailLimits = JailLimits()) {
         self.program = program
         self.folders = folders
         self.proxy = proxy
+        network = NetworkSettings(proxy: proxy)
+        self.limits = limits
     }
 
     /// Runs `command` and returns when no process of it exists any more.
@@ -37,20 +44,38 @@ package struct JailedCommands: Sendable {
     package func run(
         _ command: [String], id: String, profile: JailProfile, timeout: Int64, attention: any Attention
     ) throws(JailUnavailable) -> CommandResult {
-        let request = JailRequest(
-            profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
-            proxyPort: proxy.localPort, timeout: timeout, grace: grace, reportDescriptor: 3, controlDescriptor: 4,
-            environment: environment, command: command)
-        let spool = "\(folders.outputs)/\(id).out"
+        let spool = spool(id)
         do throws(SystemError) {
-            var capture = try OutputCapture(spoolPath: spool)
-            let (report, interruption) = try supervise(request, into: &capture, attention: attention)
+            let request = request(command, profile: profile, timeout: timeout)
+            var capture = OutputCapture(spoolPath: spool)
+            let process = try JailProcess(program: program, request)
+            var watch = Watch(process)
+            // The janitor keeps the time limit; this one is for a janitor that hangs.
+            let (allowed, overflow) = request.timeout.addingReportingOverflow(request.grace + 10000)
+            watch.run(
+                process, into: &capture, attention: attention,
+                until: overflow ? .never : .after(milliseconds: allowed))
+            let report = process.settle(report: watch.report)
+            let text = capture.text
             return CommandResult(
-                report: report, output: capture.text, outputBytes: capture.bytes, outputLines: capture.lines,
-                spool: spool, interruption: interruption)
+                report: report, output: text, outputBytes: capture.bytes, outputLines: capture.lines,
+                spooledBytes: capture.spooled, interruption: watch.interruption,
+                refusals: refusals(report, output: text, profile: profile))
         } catch {
             throw JailUnavailable("the command cannot be started through \(program): \(error)")
         }
+    }
+
+    /// The file with the output of a call's command.
+    func spool(_ id: String) -> String { "\(folders.outputs)/\(id).out" }
+
+    func request(_ command: [String], profile: JailProfile, timeout: Int64) -> JailRequest {
+        var request = JailRequest(
+            profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
+            network: network.resolved(), listening: network.listening, timeout: timeout, grace: grace, reportDescriptor: 3, controlDescriptor: 4,
+            environment: environment, command: command)
+        request.limits = limits
+        return request
     }
 
     /// What a command finds in its environment: an allow-list, nothing of ours.
@@ -61,71 +86,13 @@ package struct JailedCommands: Sendable {
             "PYTHONUSERBASE=\(folders.home)/.local", "TMPDIR=\(folders.temporary)", "PAGER=cat", "GIT_PAGER=cat",
             "GIT_TERMINAL_PROMPT=0",
         ]
+        if network.looksUpNames { result.append("RES_OPTIONS=use-vc") }
+        guard network.usesProxy else { return result }
         for (name, value) in [("HTTP", proxy.http), ("HTTPS", proxy.https)] {
             guard let value else { continue }
             result += ["\(name)_PROXY=\(value)", "\(name.lowercased())_proxy=\(value)"]
         }
         if let exceptions = proxy.exceptions { result += ["NO_PROXY=\(exceptions)", "no_proxy=\(exceptions)"] }
         return result
-    }
-
-    private func supervise(
-        _ request: JailRequest, into capture: inout OutputCapture, attention: any Attention
-    ) throws(SystemError) -> (JailReport, Interruption?) {
-        let null = Descriptor(
-            adopting: try retrying("open", subject: "/dev/null") { open("/dev/null", O_RDONLY | O_CLOEXEC) })
-        var output = try Pipe()
-        var reports = try Pipe()
-        var control = try Pipe()
-        let pid = try Spawn(
-            path: program, arguments: ["agent-jail"] + request.arguments, environment: [],
-            descriptors: [
-                (null.number, 0), (output.writer.number, 1), (output.writer.number, 2), (reports.writer.number, 3),
-                (control.reader.number, 4),
-            ]
-        ).start()
-        // Our copies of the child's ends must go, or no end of file would ever come.
-        output.writer = Descriptor(adopting: -1)
-        reports.writer = Descriptor(adopting: -1)
-        control.reader = Descriptor(adopting: -1)
-        var watch = Watch(output: output.reader.number, reports: reports.reader.number, control: control.writer.number)
-        // The janitor keeps the time limit; this one is for a janitor that hangs.
-        let (allowed, overflow) = request.timeout.addingReportingOverflow(request.grace + 10000)
-        watch.run(into: &capture, attention: attention, until: overflow ? .never : .after(milliseconds: allowed))
-        return (end(of: pid, watch), watch.interruption)
-    }
-
-    /// Reaps the janitor and makes of its report, or of its death, how the command ended.
-    private func end(of pid: Int32, _ watch: borrowing Watch) -> JailReport {
-        let patience = Deadline.after(milliseconds: 5000)
-        var reaped = reap(pid)
-        while reaped == nil, !patience.hasPassed {
-            _ = poll(nil, 0, 5)
-            reaped = reap(pid)
-        }
-        if reaped == nil {
-            _ = kill(pid, SIGKILL)
-            reaped = reap(pid)
-        }
-        if let report = watch.report { return report }
-        let death = reaped.map { "\($0.end)" } ?? "it did not end"
-        return JailReport(end: .failed(stage: "janitor", errno: 0, message: "agent-jail gave no report (\(death))"))
-    }
-}
-
-extension Settings.Proxy {
-    /// The port of a proxy on this host: the only TCP port that a command may connect to.
-    package var localPort: UInt16? {
-        for url in [https, http] {
-            guard let url else { continue }
-            var rest = url[...]
-            if let slashes = rest.firstIndex(of: "/"), rest[slashes...].hasPrefix("//") {
-                rest = rest[slashes...].dropFirst(2)
-            }
-            if let at = rest.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
-            rest = rest.prefix { $0 != "/" }
-            if let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...]) { return port }
-        }
-        return nil
     }
 }
