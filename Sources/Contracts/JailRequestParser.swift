@@ -49,11 +49,12 @@ extension JailRequest {
         if let value = options["--control-fd"] {
             controlDescriptor = try Self.number("--control-fd", value, 3...Int32.max)
         }
+        if let value = options["--terminal-fd"] { terminalDescriptor = try Self.number("--terminal-fd", value, 0...2) }
     }
 
     private static let options: Set<String> = [
         "--profile", "--project", "--home", "--tmp", "--cwd", "--proxy-port", "--timeout-ms", "--grace-ms",
-        "--report-fd", "--control-fd", "--env",
+        "--report-fd", "--control-fd", "--terminal-fd", "--env",
     ]
 
     private static func needed(_ option: String, _ options: [String: String]) throws(JailUsageError) -> String {

@@ -7,7 +7,7 @@ struct Watch: ~Copyable {
     private var output: Int32
     private var reports: Int32
     private let control: Int32
-    private var reportText: [UInt8] = []
+    private var reported = ReportText()
     private(set) var interruption: Interruption?
     /// When we stop waiting for the pipe, after the janitor has gone or has been told to kill.
     private var last = Deadline.never
@@ -19,9 +19,7 @@ struct Watch: ~Copyable {
     }
 
     /// The janitor's report, once it has come.
-    var report: JailReport? {
-        JailReport(line: String(decoding: reportText.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
-    }
+    var report: JailReport? { reported.report }
 
     mutating func run(into capture: inout OutputCapture, attention: any Attention, until deadline: Deadline) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65536, alignment: 1)
@@ -35,8 +33,7 @@ struct Watch: ~Copyable {
                 capture.take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             }
             if ready.contains(1), let count = Self.take(&reports, buffer) {
-                // A report is one line; 64 KiB is far above any.
-                if count > 0, reportText.count < 65536 { reportText += buffer[..<count] }
+                reported.take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
                 // The janitor has gone, and with it every process that could hold the output open: a moment to drain.
                 if count == 0 { last = last.sooner(.after(milliseconds: 2000)) }
             }

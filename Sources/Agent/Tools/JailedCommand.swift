@@ -21,6 +21,8 @@ package struct JailedCommands: Sendable {
     package var program: String
     package var folders: Folders
     package var proxy: Settings.Proxy
+    /// What a command finds in its environment.
+    package var environment = CommandEnvironment()
     /// From SIGTERM to SIGKILL at a time limit, in milliseconds.
     package var grace: Int64 = 2000
 
@@ -37,10 +39,7 @@ package struct JailedCommands: Sendable {
     package func run(
         _ command: [String], id: String, profile: JailProfile, timeout: Int64, attention: any Attention
     ) throws(JailUnavailable) -> CommandResult {
-        let request = JailRequest(
-            profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
-            proxyPort: proxy.localPort, timeout: timeout, grace: grace, reportDescriptor: 3, controlDescriptor: 4,
-            environment: environment, command: command)
+        let request = request(command, profile: profile, timeout: timeout)
         let spool = "\(folders.outputs)/\(id).out"
         do throws(SystemError) {
             var capture = try OutputCapture(spoolPath: spool)
@@ -53,20 +52,12 @@ package struct JailedCommands: Sendable {
         }
     }
 
-    /// What a command finds in its environment: an allow-list, nothing of ours.
-    private var environment: [String] {
-        var result = [
-            "PATH=\(folders.home)/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME=\(folders.home)", "USER=agent", "LOGNAME=agent", "SHELL=/bin/bash", "LANG=C.UTF-8", "TERM=dumb",
-            "PYTHONUSERBASE=\(folders.home)/.local", "TMPDIR=\(folders.temporary)", "PAGER=cat", "GIT_PAGER=cat",
-            "GIT_TERMINAL_PROMPT=0",
-        ]
-        for (name, value) in [("HTTP", proxy.http), ("HTTPS", proxy.https)] {
-            guard let value else { continue }
-            result += ["\(name)_PROXY=\(value)", "\(name.lowercased())_proxy=\(value)"]
-        }
-        if let exceptions = proxy.exceptions { result += ["NO_PROXY=\(exceptions)", "no_proxy=\(exceptions)"] }
-        return result
+    /// What the jail is asked for: the same for the loop's tools and for `agent-init exec`.
+    package func request(_ command: [String], profile: JailProfile, timeout: Int64) -> JailRequest {
+        JailRequest(
+            profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
+            proxyPort: proxy.localPort, timeout: timeout, grace: grace,
+            environment: environment.entries(folders: folders, proxy: proxy), command: command)
     }
 
     private func supervise(
@@ -75,41 +66,14 @@ package struct JailedCommands: Sendable {
         let null = Descriptor(
             adopting: try retrying("open", subject: "/dev/null") { open("/dev/null", O_RDONLY | O_CLOEXEC) })
         var output = try Pipe()
-        var reports = try Pipe()
-        var control = try Pipe()
-        let pid = try Spawn(
-            path: program, arguments: ["agent-jail"] + request.arguments, environment: [],
-            descriptors: [
-                (null.number, 0), (output.writer.number, 1), (output.writer.number, 2), (reports.writer.number, 3),
-                (control.reader.number, 4),
-            ]
-        ).start()
-        // Our copies of the child's ends must go, or no end of file would ever come.
+        let janitor = try JanitorProcess(
+            program: program, request, input: null.number, output: output.writer.number, errors: output.writer.number)
+        // Our copy of the child's end must go, or no end of file would ever come.
         output.writer = Descriptor(adopting: -1)
-        reports.writer = Descriptor(adopting: -1)
-        control.reader = Descriptor(adopting: -1)
-        var watch = Watch(output: output.reader.number, reports: reports.reader.number, control: control.writer.number)
-        // The janitor keeps the time limit; this one is for a janitor that hangs.
-        let (allowed, overflow) = request.timeout.addingReportingOverflow(request.grace + 10000)
-        watch.run(into: &capture, attention: attention, until: overflow ? .never : .after(milliseconds: allowed))
-        return (end(of: pid, watch), watch.interruption)
-    }
-
-    /// Reaps the janitor and makes of its report, or of its death, how the command ended.
-    private func end(of pid: Int32, _ watch: borrowing Watch) -> JailReport {
-        let patience = Deadline.after(milliseconds: 5000)
-        var reaped = reap(pid)
-        while reaped == nil, !patience.hasPassed {
-            _ = poll(nil, 0, 5)
-            reaped = reap(pid)
-        }
-        if reaped == nil {
-            _ = kill(pid, SIGKILL)
-            reaped = reap(pid)
-        }
-        if let report = watch.report { return report }
-        let death = reaped.map { "\($0.end)" } ?? "it did not end"
-        return JailReport(end: .failed(stage: "janitor", errno: 0, message: "agent-jail gave no report (\(death))"))
+        var watch = Watch(
+            output: output.reader.number, reports: janitor.reports.number, control: janitor.control.number)
+        watch.run(into: &capture, attention: attention, until: janitor.limit)
+        return (janitor.end(reported: watch.report), watch.interruption)
     }
 }
 

@@ -20,7 +20,11 @@ struct OutputCapture: ~Copyable {
     private(set) var spoolFailure: SystemError?
     private var head: [UInt8] = []
     private var tail: [UInt8] = []
+    /// -1 if there is no spool file.
     private let spool: Descriptor
+
+    /// Head, tail and counts only.
+    init() { spool = Descriptor(adopting: -1) }
 
     /// Begins a new spool file, in the place of an older one of the same call.
     init(spoolPath: String) throws(SystemError) {
@@ -39,7 +43,7 @@ struct OutputCapture: ~Copyable {
         tail += chunk[toHead...]
         if tail.count > 2 * Self.tailLimit { tail.removeFirst(tail.count - Self.tailLimit) }
         let toSpool = min(chunk.count, Self.spoolLimit - spooled)
-        guard toSpool > 0, spoolFailure == nil else { return }
+        guard toSpool > 0, spool.number >= 0, spoolFailure == nil else { return }
         do throws(SystemError) {
             try writeAll(spool.number, UnsafeRawBufferPointer(rebasing: chunk[..<toSpool]))
             spooled += toSpool

@@ -10,6 +10,7 @@
 
 #include "cjail.h"
 #include "cinit.h"
+#include "cterminal.h"
 
 // prctl(option, a, b, c, d).
 int clinux_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
