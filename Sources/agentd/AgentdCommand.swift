@@ -11,7 +11,7 @@ struct AgentdCommand: ParsableCommand {
             job or run a part of it by hand. All settings are environment variables; the README lists them.
             """,
         version: version,
-        subcommands: [StatusCommand.self, LoopCommand.self, GatewayCommand.self])
+        subcommands: [ExecCommand.self, StatusCommand.self, LoopCommand.self, GatewayCommand.self])
 }
 
 /// The version of the three programs.

@@ -14,14 +14,16 @@ package struct Folders: Equatable, Sendable {
     package var home: String
     package var temporary: String
     private var logFile: String?
-    private let job: JobID
+    /// Nil where there is no job; nothing of what is named by it is opened then.
+    private let job: JobID?
+    private var name: String { job?.text ?? "" }
 
-    package var database: String { "\(checkpoints)/job_\(job).db" }
-    package var spool: String { "\(checkpoints)/spool_\(job).db" }
+    package var database: String { "\(checkpoints)/job_\(name).db" }
+    package var spool: String { "\(checkpoints)/spool_\(name).db" }
     /// A file a command, with the whole of its output.
-    package var outputs: String { "\(checkpoints)/output_\(job)" }
+    package var outputs: String { "\(checkpoints)/output_\(name)" }
     /// A file for each of our processes that died, until it is shipped.
-    package var gasps: String { "\(checkpoints)/gasps_\(job)" }
+    package var gasps: String { "\(checkpoints)/gasps_\(name)" }
 
     /// The folders of the job that `JOB_ID` names, for a look from outside: no task is needed.
     ///
@@ -32,7 +34,7 @@ package struct Folders: Equatable, Sendable {
     }
 
     /// Settles the paths and refuses those that a command could reach.
-    init(_ source: SettingsSource, job: JobID) throws(StartError) {
+    init(_ source: SettingsSource, job: JobID?) throws(StartError) {
         self.job = job
         func path(_ name: String, _ standard: String) throws(StartError) -> String {
             let value = source[name] ?? standard
@@ -88,11 +90,25 @@ package struct Folders: Equatable, Sendable {
 
     /// Makes the folders that are missing and checks that the checkpoint can live where it is.
     package func prepare() throws(StartError) {
-        for (setting, path, mode) in [
+        try make([
             ("WORKSPACE_PATH", workspace, 0o755), ("AGENT_CHECKPOINT_DIR", checkpoints, 0o700),
             ("AGENT_CHECKPOINT_DIR", outputs, 0o700), ("AGENT_CHECKPOINT_DIR", gasps, 0o700),
+        ])
+        try prepareForCommands()
+        try checkCheckpoints()
+    }
+
+    /// Makes the folders that commands work in: all that is needed where there is no job.
+    ///
+    /// - Throws: `StartError(.configuration)`.
+    package func prepareForCommands() throws(StartError) {
+        try make([
             ("AGENT_PROJECT_DIR", project, 0o755), ("AGENT_HOME", home, 0o700), ("AGENT_TMP", temporary, 0o700),
-        ] as [(String, String, UInt32)] {
+        ])
+    }
+
+    private func make(_ folders: [(String, String, UInt32)]) throws(StartError) {
+        for (setting, path, mode) in folders {
             do throws(SystemError) {
                 try makeFolder(path, mode: mode)
             } catch {
@@ -110,6 +126,9 @@ package struct Folders: Equatable, Sendable {
                         + "change its owner, or set fsGroup in the pod")
             }
         }
+    }
+
+    private func checkCheckpoints() throws(StartError) {
         // Whatever made the folder, only we may read what is in it.
         _ = chmod(checkpoints, 0o700)
         let kind: FileSystemKind

@@ -11,6 +11,8 @@ package struct Settings: Sendable {
     package var proxy: Proxy
     /// The most that one command may take, in milliseconds.
     package var commandTimeout: Int64
+    /// What the configuration adds to the environment of commands.
+    package var commandEnvironment: CommandEnvironment
     /// A shell command that VERIFY runs in the jail: it must exit with 0.
     package var acceptance: String?
     /// How long a process waits for a human, in milliseconds, before it exits with `tryAgain`.
@@ -28,6 +30,15 @@ package struct Settings: Sendable {
         package var http: String?
         package var https: String?
         package var exceptions: String?
+
+        /// No proxy.
+        init() {}
+
+        init(_ source: SettingsSource) {
+            http = source["HTTP_PROXY"]
+            https = source["HTTPS_PROXY"]
+            exceptions = source["NO_PROXY"]
+        }
     }
 
     /// Where the log goes and how the gateway listens.
@@ -55,8 +66,9 @@ package struct Settings: Sendable {
         task = try Self.task(source)
         model = try ModelSettings(source)
         limits = try Limits(source)
-        proxy = Proxy(http: source["HTTP_PROXY"], https: source["HTTPS_PROXY"], exceptions: source["NO_PROXY"])
-        commandTimeout = try source.seconds("AGENT_COMMAND_TIMEOUT_SECONDS", 1...86400, default: 600)
+        proxy = Proxy(source)
+        commandTimeout = try Self.commandTimeout(source)
+        commandEnvironment = try CommandEnvironment(source, environment: environment)
         acceptance = source["AGENT_ACCEPTANCE"]
         inputWait = try source.seconds("AGENT_INPUT_WAIT_SECONDS", 0...604_800, default: 3600)
         delivery = try DeliverySettings(source)
@@ -68,6 +80,10 @@ package struct Settings: Sendable {
         // Only PID 1 uses these two; a wrong value must be found at the start all the same.
         _ = try source.seconds("AGENT_GRACE_SECONDS", 1...3600, default: 60)
         _ = try source.seconds("AGENT_WATCHDOG_SECONDS", 10...3600, default: 120)
+    }
+
+    static func commandTimeout(_ source: SettingsSource) throws(StartError) -> Int64 {
+        try source.seconds("AGENT_COMMAND_TIMEOUT_SECONDS", 1...86400, default: 600)
     }
 
     static func job(_ source: SettingsSource) throws(StartError) -> JobID {

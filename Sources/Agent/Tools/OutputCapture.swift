@@ -6,7 +6,7 @@ import LinuxSystem
 ///
 /// Memory: `headLimit` + `tailLimit` bytes. The spool is written without fsync: it is evidence, not state. Used from
 /// one thread.
-struct OutputCapture: ~Copyable {
+package struct OutputCapture: ~Copyable {
     /// What the model is shown of a long output.
     static let headLimit = 12 << 10
     static let tailLimit = 20 << 10
@@ -76,5 +76,25 @@ struct OutputCapture: ~Copyable {
         return String(decoding: start, as: UTF8.self)
             + "[… \(omitted) bytes left out of \(bytes) bytes in \(lines) lines; run a narrower command to see them …]\n"
             + String(decoding: end, as: UTF8.self)
+    }
+}
+
+extension OutputCapture {
+    /// An output for machines: exact counts, and the bytes at its two ends.
+    package struct Parts: Equatable, Sendable {
+        package var bytes = 0
+        package var lines = 0
+        /// All of it if that is at most `headLimit` + `tailLimit` bytes, and then there is no tail.
+        package var head: [UInt8] = []
+        package var tail: [UInt8] = []
+
+        /// Bytes between head and tail.
+        package var omitted: Int { bytes - head.count - tail.count }
+    }
+
+    var parts: Parts {
+        let last = Array(tail.suffix(Self.tailLimit))
+        guard head.count + last.count < bytes else { return Parts(bytes: bytes, lines: lines, head: head + last) }
+        return Parts(bytes: bytes, lines: lines, head: head, tail: last)
     }
 }

@@ -1,0 +1,26 @@
+/// What is needed to run commands in the jail without a job: no task, no model, no secrets.
+package struct SandboxSettings: Sendable {
+    package var folders: Folders
+    package var proxy: Settings.Proxy
+    package var environment: CommandEnvironment
+    /// What a command gets that does not say, in milliseconds.
+    package var timeout: Int64
+
+    /// Reads and checks them; nothing is made on disk.
+    ///
+    /// - Throws: `StartError(.configuration)`, as `Settings`.
+    package init(environment: [String: String]) throws(StartError) {
+        let source = try SettingsSource(environment: environment)
+        folders = try Folders(source, job: source["JOB_ID"] == nil ? nil : try Settings.job(source))
+        proxy = Settings.Proxy(source)
+        self.environment = try CommandEnvironment(source, environment: environment)
+        timeout = try Settings.commandTimeout(source)
+    }
+
+    /// Runs commands with these settings.
+    package func commands(program: String) -> JailedCommands {
+        var commands = JailedCommands(program: program, folders: folders, proxy: proxy)
+        commands.environment = environment
+        return commands
+    }
+}
