@@ -1,4 +1,5 @@
 import CSQLite
+import Glibc
 
 /// One connection to a SQLite file.
 ///
@@ -9,10 +10,24 @@ package final class Database {
         case readWriteCreate
         /// A reader takes no lock longer than a statement. In WAL mode it needs the -shm file or the right to make it.
         case readOnly
+        /// A file that nobody writes to: no lock is taken and no file made beside it.
+        case unchanging
     }
 
     private let handle: OpaquePointer
     private var cached: [String: Statement] = [:]
+
+    /// Opens the file for reading, whoever writes to it or has written.
+    ///
+    /// A reader of a WAL database makes the -shm file if it is missing, which it cannot on a read-only volume. Without a
+    /// -wal all is in the file itself, and there nobody can write: it is then read as what does not change
+    /// (sqlite.org/wal.html, "Read-Only Databases").
+    /// - Throws: `SQLiteError`; `cannotOpen` if there is no such file or no permission.
+    package convenience init(reading path: String) throws(SQLiteError) {
+        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+        let isAtRest = access(path + "-wal", F_OK) != 0 && access(folder, W_OK) != 0
+        try self.init(path: path, mode: isAtRest ? .unchanging : .readOnly)
+    }
 
     /// Opens the file; a statement waits up to `busyTimeout` milliseconds for a lock.
     ///
@@ -22,10 +37,12 @@ package final class Database {
             switch mode {
             case .readWriteCreate: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
             case .readOnly: SQLITE_OPEN_READONLY
+            case .unchanging: SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
             }
         var opened: OpaquePointer?
         // NOMUTEX: one thread uses it. EXRESCODE: an error says what exactly failed.
-        let code = sqlite3_open_v2(path, &opened, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
+        let name = mode == .unchanging ? "file:\(Self.escaped(path))?immutable=1" : path
+        let code = sqlite3_open_v2(name, &opened, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
         guard code == SQLITE_OK, let opened else {
             let message = opened.map { String(cString: sqlite3_errmsg($0)) } ?? "out of memory"
             sqlite3_close_v2(opened)
@@ -33,6 +50,18 @@ package final class Database {
         }
         handle = opened
         sqlite3_busy_timeout(handle, busyTimeout)
+    }
+
+    /// The path as a URI has it: what could mean something else there as %XX (sqlite.org/uri.html).
+    private static func escaped(_ path: String) -> String {
+        path.utf8.reduce(into: "") { result, byte in
+            let isPlain =
+                byte == UInt8(ascii: "/") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+            let digits = String(byte, radix: 16, uppercase: true)
+            result += isPlain ? String(UnicodeScalar(byte)) : "%" + (digits.count < 2 ? "0" : "") + digits
+        }
     }
 
     deinit {

@@ -54,8 +54,10 @@ package final class SQLiteCheckpointStore: CheckpointStore {
     // MARK: Making
 
     /// Makes the file under another name and renames it, so that a file of the right name is always whole: an empty
-    /// one is damage, not a beginning.
-    private static func create(path: String, job: String) throws(StoreError) {
+    /// one is damage, not a beginning. `fill` writes what the job has behind it, in the same transaction.
+    static func create(
+        path: String, job: String, fill: (Database) throws(SQLiteError) -> Void = { _ in }
+    ) throws(StoreError) {
         guard access(path + "-wal", F_OK) != 0 else {
             throw StoreError(
                 .unusable,
@@ -72,6 +74,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
                 try database.execute(Schema.tables)
                 try database.run("INSERT INTO meta VALUES (1, ?, ?)", Schema.version, job)
                 try database.run("INSERT INTO head VALUES (1, 0, 0, 'waiting_for_task', 'STRATEGIC', 1, 0, '{}')")
+                try fill(database)
             }
             // Everything into the one file: a rename does not take a -wal along.
             try database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -176,7 +179,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         try database.transaction(mapping: map) { () throws(StoreError) in
             try checkOwnership(of: events)
             do throws(SQLiteError) {
-                for stored in events { try Projection(database: database).write(stored, body: try body(stored)) }
+                for stored in events { try Projection(database: database).write(stored, body: try Self.body(stored)) }
                 try Projection(database: database).writeHead(state, todos: events.contains(where: \.changesTodos))
             } catch {
                 throw map(error)
@@ -207,7 +210,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         }
     }
 
-    private func body(_ stored: StoredEvent) throws(SQLiteError) -> String {
+    static func body(_ stored: StoredEvent) throws(SQLiteError) -> String {
         do throws(EventCodingError) {
             return try stored.event.encoded()
         } catch {

@@ -15,7 +15,7 @@ package final class SQLiteJournal: JournalReader {
         if database == nil {
             guard access(path, F_OK) == 0 else { return [] }
             do throws(SQLiteError) {
-                database = try Database(path: path, mode: .readOnly)
+                database = try Database(reading: path)
             } catch {
                 throw SQLiteCheckpointStore.failure(error, path)
             }

@@ -11,7 +11,10 @@ struct AgentdCommand: ParsableCommand {
             job or run a part of it by hand. All settings are environment variables; the README lists them.
             """,
         version: version,
-        subcommands: [ExecCommand.self, StatusCommand.self, LoopCommand.self, GatewayCommand.self])
+        subcommands: [
+            ExecCommand.self, StatusCommand.self, HistoryCommand.self, ExportCommand.self, VerifyCommand.self, ForkCommand.self,
+            LoopCommand.self, GatewayCommand.self,
+        ])
 }
 
 /// The version of the three programs.

@@ -47,6 +47,15 @@ struct Wiring {
 
     static func journal(of folders: Folders) -> any JournalReader { SQLiteJournal(path: folders.database) }
 
+    static func violations(in folders: Folders) throws(StoreError) -> [String] {
+        try CheckpointAudit.violations(of: folders.database, job: folders.job.text)
+    }
+
+    static func fork(_ folders: Folders, at seq: Int64, as job: JobID) throws(StoreError) {
+        try CheckpointFork.fork(
+            journal(of: folders), at: seq, to: "\(folders.checkpoints)/job_\(job).db", job: job.text)
+    }
+
     /// Runs `true` in the jail: a pod that cannot have the jail finds out before it has spent anything.
     func proveJail(attention: any Attention) throws {
         for profile in JailProfile.allCases {

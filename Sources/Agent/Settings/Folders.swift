@@ -1,4 +1,4 @@
-import Contracts
+package import Contracts
 import Glibc
 import LinuxSystem
 
@@ -14,16 +14,14 @@ package struct Folders: Equatable, Sendable {
     package var home: String
     package var temporary: String
     private var logFile: String?
-    /// Nil where there is no job; nothing of what is named by it is opened then.
-    private let job: JobID?
-    private var name: String { job?.text ?? "" }
+    package let job: JobID
 
-    package var database: String { "\(checkpoints)/job_\(name).db" }
-    package var spool: String { "\(checkpoints)/spool_\(name).db" }
+    package var database: String { "\(checkpoints)/job_\(job).db" }
+    package var spool: String { "\(checkpoints)/spool_\(job).db" }
     /// A file a command, with the whole of its output.
-    package var outputs: String { "\(checkpoints)/output_\(name)" }
+    package var outputs: String { "\(checkpoints)/output_\(job)" }
     /// A file for each of our processes that died, until it is shipped.
-    package var gasps: String { "\(checkpoints)/gasps_\(name)" }
+    package var gasps: String { "\(checkpoints)/gasps_\(job)" }
 
     /// The folders of the job that `JOB_ID` names, for a look from outside: no task is needed.
     ///
@@ -34,7 +32,7 @@ package struct Folders: Equatable, Sendable {
     }
 
     /// Settles the paths and refuses those that a command could reach.
-    init(_ source: SettingsSource, job: JobID?) throws(StartError) {
+    init(_ source: SettingsSource, job: JobID) throws(StartError) {
         self.job = job
         func path(_ name: String, _ standard: String) throws(StartError) -> String {
             let value = source[name] ?? standard

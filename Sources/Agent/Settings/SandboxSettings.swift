@@ -1,5 +1,6 @@
 /// What is needed to run commands in the jail without a job: no task, no model, no secrets.
 package struct SandboxSettings: Sendable {
+    /// Those of `JOB_ID`, or of no job: then nothing is made that bears its name.
     package var folders: Folders
     package var proxy: Settings.Proxy
     package var environment: CommandEnvironment
@@ -11,7 +12,7 @@ package struct SandboxSettings: Sendable {
     /// - Throws: `StartError(.configuration)`, as `Settings`.
     package init(environment: [String: String]) throws(StartError) {
         let source = try SettingsSource(environment: environment)
-        folders = try Folders(source, job: source["JOB_ID"] == nil ? nil : try Settings.job(source))
+        folders = try Folders(source, job: try Settings.job(source, default: "sandbox"))
         proxy = Settings.Proxy(source)
         self.environment = try CommandEnvironment(source, environment: environment)
         timeout = try Settings.commandTimeout(source)

@@ -86,8 +86,8 @@ package struct Settings: Sendable {
         try source.seconds("AGENT_COMMAND_TIMEOUT_SECONDS", 1...86400, default: 600)
     }
 
-    static func job(_ source: SettingsSource) throws(StartError) -> JobID {
-        guard let id = source["JOB_ID"] else {
+    static func job(_ source: SettingsSource, default standard: String? = nil) throws(StartError) -> JobID {
+        guard let id = source["JOB_ID"] ?? standard else {
             throw StartError(.configuration, "JOB_ID is not set; accepted: \(JobID.form)")
         }
         guard let job = JobID(id) else { throw .setting("JOB_ID", "is \"\(id)\"", accepted: JobID.form) }

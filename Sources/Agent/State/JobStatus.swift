@@ -3,8 +3,13 @@ package import Events
 /// A job's state as it is shown: for people and for machines.
 package struct JobStatus {
     private let state: JobState
+    private let last: ArraySlice<StoredEvent>
 
-    package init(state: JobState) { self.state = state }
+    /// `last`: the events that are shown as the newest.
+    package init(state: JobState, last: ArraySlice<StoredEvent>) {
+        self.state = state
+        self.last = last
+    }
 
     private var reason: String {
         switch state.status {
@@ -35,6 +40,13 @@ package struct JobStatus {
                 "cost_usd": state.spent.hasUnknownCost ? .null : .double(state.spent.cost),
                 "wall_ms": .int(state.spent.wall),
             ],
+            "last_events": .array(
+                last.map {
+                    [
+                        "seq": .int($0.seq), "time": .string(timestamp($0.time)), "kind": .string($0.event.kind),
+                        "epoch": .int($0.epoch),
+                    ]
+                }),
         ]
     }
 
@@ -65,6 +77,8 @@ package struct JobStatus {
             lines.append("  \(mark) \(todo.id) \(todo.title)")
             if let evidence = todo.evidence { lines.append("         \(evidence)") }
         }
+        lines.append("Last events")
+        lines += last.map { "  \($0.seq)  \(timestamp($0.time))  \($0.event.kind)" }
         return lines.joined(separator: "\n")
     }
 }

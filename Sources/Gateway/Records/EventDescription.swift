@@ -105,7 +105,7 @@ struct EventDescription {
     }
 
     private mutating func started(_ event: Event.CallStarted, _ call: Event.Call?) {
-        body = call.map(Self.headline) ?? "call \(event.call)"
+        body = call?.headline ?? "call \(event.call)"
         attributes = Self.attributes(event.call, call)
         attributes["agent.attempt"] = .int(Int64(event.attempt))
         if let call { attributes["gen_ai.tool.call.arguments"] = call.input }
@@ -121,7 +121,7 @@ struct EventDescription {
         attributes["outcome"] = .string(event.outcome.rawValue)
         attributes["duration_ms"] = .int(event.duration)
         // A refused call was never started, so nothing has said yet what it was.
-        attributes["headline"] = call.map { .string(Self.headline($0)) }
+        attributes["headline"] = call.map { .string($0.headline) }
         let todos = Self.changedTodos(event.effects, state)
         if !todos.isEmpty {
             attributes["todos"] = .array(todos)
@@ -166,15 +166,6 @@ struct EventDescription {
     }
 
     // MARK: Parts
-
-    /// What a call is about, in one line: the command, or the tool with its first argument.
-    private static func headline(_ call: Event.Call) -> String {
-        if call.tool == "execute", let command = call.input["command"]?.string { return "$ \(command)" }
-        for name in ["path", "pattern", "id", "reason", "question", "summary"] {
-            if let text = call.input[name]?.string { return "\(call.tool) \(text)" }
-        }
-        return call.tool
-    }
 
     private static func attributes(_ id: String, _ call: Event.Call?) -> [String: JSON] {
         var result: [String: JSON] = ["gen_ai.tool.call.id": .string(id)]
