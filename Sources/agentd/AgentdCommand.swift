@@ -12,7 +12,8 @@ struct AgentdCommand: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            ExecCommand.self, StatusCommand.self, HistoryCommand.self, ExportCommand.self, VerifyCommand.self,
+            ExecCommand.self, DoctorCommand.self, StatusCommand.self, HistoryCommand.self, ExportCommand.self,
+            VerifyCommand.self,
             ForkCommand.self,
             LoopCommand.self, GatewayCommand.self,
         ])

@@ -10,6 +10,7 @@
 
 #include "cjail.h"
 #include "cinit.h"
+#include "cprobe.h"
 #include "cterminal.h"
 
 // prctl(option, a, b, c, d).
