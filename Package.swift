@@ -103,6 +103,9 @@ let package = Package(
                 "Agent", "Contracts", "Events", "LinuxSystem", "AgentFixtures", "CheckpointStoreConformance",
             ],
             swiftSettings: strict),
+        .executableTarget(
+            name: "checkpoint-benchmark", dependencies: ["Agent", "Events", "LinuxSystem", "Stores"],
+            path: "Benchmarks/Checkpoint", swiftSettings: strict, linkerSettings: staticRuntime),
         .target(
             name: "ProviderConformance", dependencies: ["Agent", "Events"],
             path: "Tests/ProviderConformance", swiftSettings: strict),

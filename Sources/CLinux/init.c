@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -112,6 +113,16 @@ char *const *clinux_environment(void) {
     if (root_is_ours) unsetenv("SWIFT_ROOT");
     root_is_ours = 0;
     return environ;
+}
+
+void clinux_forget_start(void) {
+    // Of the linker: the first byte of the program, and the one after its code. Only whole pages of code, which is
+    // never written to: of written ones the kernel would forget what was written.
+    extern const char __executable_start[], etext[];
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)__executable_start + page - 1) & ~(page - 1);
+    uintptr_t end = (uintptr_t)etext & ~(page - 1);
+    if (end > first) (void)madvise((void *)first, end - first, MADV_DONTNEED);
 }
 
 const char *clinux_executable(void) { return (const char *)getauxval(AT_EXECFN); }

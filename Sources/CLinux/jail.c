@@ -18,7 +18,6 @@
 
 #define LANDLOCK_VERSION (1U << 0)
 #define LANDLOCK_PATH_BENEATH 1
-#define LANDLOCK_NET_PORT 2
 
 struct landlock_ruleset {
     uint64_t handled_files;
@@ -29,10 +28,6 @@ struct landlock_path {
     uint64_t allowed;
     int32_t parent;
 } __attribute__((packed));
-struct landlock_port {
-    uint64_t allowed;
-    uint64_t port;
-};
 
 static int outcome(long result) { return result < 0 ? -errno : (int)result; }
 
@@ -46,11 +41,6 @@ int cjail_landlock_ruleset(uint64_t files, uint64_t network, uint64_t scopes) {
 int cjail_landlock_grant_path(int ruleset, int path, uint64_t files) {
     struct landlock_path rule = {.allowed = files, .parent = path};
     return outcome(syscall(__NR_landlock_add_rule, ruleset, LANDLOCK_PATH_BENEATH, &rule, 0));
-}
-
-int cjail_landlock_grant_port(int ruleset, uint16_t port, uint64_t network) {
-    struct landlock_port rule = {.allowed = network, .port = port};
-    return outcome(syscall(__NR_landlock_add_rule, ruleset, LANDLOCK_NET_PORT, &rule, 0));
 }
 
 int cjail_landlock_enter(int ruleset) { return outcome(syscall(__NR_landlock_restrict_self, ruleset, 0)); }
@@ -156,13 +146,17 @@ static int lower(const struct cjail_limit *limit) {
     return setrlimit(limit->resource, &now) < 0 ? -errno : 0;
 }
 
-static int install_filter(const struct cjail_instruction *filter, int count) {
+static int install_filter(const struct cjail_instruction *filter, int count, int broker) {
     struct {
         unsigned short length;
         const struct cjail_instruction *first;
     } program = {.length = (unsigned short)count, .first = filter};
     // 2 is SECCOMP_MODE_FILTER. prctl rather than seccomp(2): the same thing where no flag is wanted.
-    return prctl(PR_SET_SECCOMP, 2, &program) < 0 ? -errno : 0;
+    if (broker < 0) return prctl(PR_SET_SECCOMP, 2, &program) < 0 ? -errno : 0;
+    // 1 is SECCOMP_SET_MODE_FILTER, 8 SECCOMP_FILTER_FLAG_NEW_LISTENER. The listener is close-on-exec: the program never
+    // has it.
+    int listener = outcome(syscall(__NR_seccomp, 1, 8, &program));
+    return listener < 0 ? listener : cbroker_send_descriptor(broker, listener);
 }
 
 // With no_new_privs, root does not get them back by executing (security/commoncap.c, cap_bprm_creds_from_file).
@@ -210,7 +204,7 @@ __attribute__((noreturn)) static void become(const struct cjail_child *child, pi
     // Before the filter: close-on-exec for everything but 0, 1 and 2. 4 is CLOSE_RANGE_CLOEXEC.
     if (syscall(__NR_close_range, 3, ~0U, 4) < 0) fail(child->failures, CJAIL_STAGE_DESCRIPTORS, errno);
     restore_signals();
-    code = install_filter(child->filter, child->filter_count);
+    code = install_filter(child->filter, child->filter_count, child->broker);
     if (code < 0) fail(child->failures, CJAIL_STAGE_SECCOMP, -code);
     fail(child->failures, CJAIL_STAGE_EXECUTE, execute(child));
 }

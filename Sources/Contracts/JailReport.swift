@@ -1,4 +1,5 @@
-/// What the janitor reports of a command, as one line on the report descriptor.
+/// What the janitor reports of a command on the report descriptor: a line for each thing that was refused, and then one
+/// for all the rest.
 package struct JailReport: Equatable, Sendable {
     /// How the command ended.
     package enum End: Equatable, Sendable {
@@ -8,9 +9,16 @@ package struct JailReport: Equatable, Sendable {
         case timedOut
         /// The control descriptor asked for the end.
         case cancelled
+        /// The janitor ended the command before it used up what it shares with the pod; why, in words with figures.
+        case exhausted(Resource, message: String)
         /// The jail could not be built, or the program not executed: nothing of the command ran. Two stages are
         /// different, `watch` and `kill`: the command did run, and its processes may be there still.
         case failed(stage: String, errno: Int32, message: String)
+    }
+
+    /// What a command is ended for using too much of.
+    package enum Resource: String, Sendable, CaseIterable {
+        case memory, disk
     }
 
     package var end: End
@@ -23,6 +31,8 @@ package struct JailReport: Equatable, Sendable {
     package var system: Int64
     /// The largest resident set of any process of the tree, in KiB.
     package var maximumResident: Int64
+    /// What the jail refused, as far as the janitor decides about it: sockets and connections.
+    package var violations = JailViolations()
 
     package init(
         end: End, killed: Int = 0, wall: Int64 = 0, user: Int64 = 0, system: Int64 = 0, maximumResident: Int64 = 0
@@ -35,7 +45,24 @@ package struct JailReport: Equatable, Sendable {
         self.maximumResident = maximumResident
     }
 
-    /// The line, without its newline.
+    /// All lines, without their newlines.
+    package var lines: [String] { violations.lines + [line] }
+
+    /// Parses all that came on the report descriptor; nil if no line names an end.
+    package init?(text: String) {
+        var violations = JailViolations()
+        var report: JailReport?
+        // By scalars: a newline and a mark that joins it are one Character.
+        for line in text.unicodeScalars.split(separator: "\n") {
+            let line = Substring(line)
+            if !violations.take(line: line) { report = report ?? JailReport(line: line) }
+        }
+        guard var report else { return nil }
+        report.violations = violations
+        self = report
+    }
+
+    /// The last line, without its newline.
     package var line: String {
         var fields = Fields()
         switch end {
@@ -43,6 +70,9 @@ package struct JailReport: Equatable, Sendable {
         case .signaled(let signal): fields.append("signaled", String(signal))
         case .timedOut: fields.append("timeout")
         case .cancelled: fields.append("cancelled")
+        case .exhausted(let resource, let message):
+            fields.append("exhausted", resource.rawValue)
+            fields.append("message", message)
         case .failed(let stage, let errno, let message):
             fields.append("failed", stage)
             fields.append("errno", String(errno))
@@ -56,7 +86,7 @@ package struct JailReport: Equatable, Sendable {
         return fields.line
     }
 
-    /// Parses a line; nil if it names no end.
+    /// Parses the last line; nil if it names no end.
     package init?(line: some StringProtocol) {
         let fields = Fields(line: line)
         if let code = fields["exited"].flatMap({ Int32($0) }) {
@@ -67,6 +97,8 @@ package struct JailReport: Equatable, Sendable {
             end = .timedOut
         } else if fields.has("cancelled") {
             end = .cancelled
+        } else if let resource = fields["exhausted"].flatMap({ Resource(rawValue: $0) }) {
+            end = .exhausted(resource, message: fields["message"] ?? "")
         } else if let stage = fields["failed"] {
             let code = fields["errno"].flatMap { Int32($0) } ?? 0
             end = .failed(stage: stage, errno: code, message: fields["message"] ?? "")

@@ -16,8 +16,9 @@ package struct JailRequest: Equatable, Sendable {
     package var temporary: String
     /// The working directory, absolute, inside `project`; `project` itself if nil.
     package var workingDirectory: String?
-    /// The one TCP port the command may connect to (a local proxy's); none if nil.
-    package var proxyPort: UInt16?
+    /// Where the command may connect to, and where what it listens on can be reached from.
+    package var network: NetworkPolicy
+    package var listening: NetworkListening
     /// From start to SIGTERM, in milliseconds, 1 to `longestWait`.
     package var timeout: Int64
     /// From SIGTERM to SIGKILL, in milliseconds, 0 to `longestWait`.
@@ -27,6 +28,7 @@ package struct JailRequest: Equatable, Sendable {
     package var controlDescriptor: Int32?
     /// Which of the command's descriptors 0 to 2 is a terminal that becomes its controlling one.
     package var terminalDescriptor: Int32?
+    package var limits = JailLimits()
     /// The whole environment of the command, as `NAME=value`.
     package var environment: [String]
     /// The program and its arguments; the program is searched in the environment's PATH.
@@ -34,15 +36,16 @@ package struct JailRequest: Equatable, Sendable {
 
     package init(
         profile: JailProfile, project: String, home: String, temporary: String, workingDirectory: String? = nil,
-        proxyPort: UInt16? = nil, timeout: Int64, grace: Int64, reportDescriptor: Int32? = nil,
-        controlDescriptor: Int32? = nil, environment: [String] = [], command: [String]
+        network: NetworkPolicy = .none, listening: NetworkListening = .none, timeout: Int64, grace: Int64,
+        reportDescriptor: Int32? = nil, controlDescriptor: Int32? = nil, environment: [String] = [], command: [String]
     ) {
         self.profile = profile
         self.project = project
         self.home = home
         self.temporary = temporary
         self.workingDirectory = workingDirectory
-        self.proxyPort = proxyPort
+        self.network = network
+        self.listening = listening
         self.timeout = timeout
         self.grace = grace
         self.reportDescriptor = reportDescriptor
@@ -58,11 +61,12 @@ package struct JailRequest: Equatable, Sendable {
     package var arguments: [String] {
         var result = ["--profile", profile.rawValue, "--project", project, "--home", home, "--tmp", temporary]
         if let workingDirectory { result += ["--cwd", workingDirectory] }
-        if let proxyPort { result += ["--proxy-port", String(proxyPort)] }
+        result += ["--network", "\(network)", "--listen", "\(listening)"]
         result += ["--timeout-ms", String(timeout), "--grace-ms", String(grace)]
         if let reportDescriptor { result += ["--report-fd", String(reportDescriptor)] }
         if let controlDescriptor { result += ["--control-fd", String(controlDescriptor)] }
         if let terminalDescriptor { result += ["--terminal-fd", String(terminalDescriptor)] }
+        result += limits.arguments
         for entry in environment { result += ["--env", entry] }
         return result + ["--"] + command
     }

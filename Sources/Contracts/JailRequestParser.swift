@@ -42,7 +42,20 @@ extension JailRequest {
             temporary: try Self.absolute("--tmp", try Self.needed("--tmp", options)),
             timeout: timeout, grace: grace, environment: environment, command: Array(rest))
         if let value = options["--cwd"] { workingDirectory = try Self.absolute("--cwd", value) }
-        if let value = options["--proxy-port"] { proxyPort = try Self.number("--proxy-port", value, 1...UInt16.max) }
+        if let value = options["--network"] {
+            guard let policy = NetworkPolicy(value) else {
+                throw JailUsageError(
+                    "--network \(value): none, open, or a comma list of ADDRESS:PORT, ADDRESS/BITS:PORT, [IPV6]:PORT is"
+                        + " wanted; the port may be *")
+            }
+            network = policy
+        }
+        if let value = options["--listen"] {
+            guard let mode = NetworkListening(value) else {
+                throw JailUsageError("--listen \(value): none, loopback, or an even address of 127.64.0.0/10 is wanted")
+            }
+            listening = mode
+        }
         if let value = options["--report-fd"] {
             reportDescriptor = try Self.number("--report-fd", value, 3...Int32.max)
         }
@@ -50,26 +63,28 @@ extension JailRequest {
             controlDescriptor = try Self.number("--control-fd", value, 3...Int32.max)
         }
         if let value = options["--terminal-fd"] { terminalDescriptor = try Self.number("--terminal-fd", value, 0...2) }
+        limits = try JailLimits(options: options)
     }
 
-    private static let options: Set<String> = [
-        "--profile", "--project", "--home", "--tmp", "--cwd", "--proxy-port", "--timeout-ms", "--grace-ms",
-        "--report-fd", "--control-fd", "--terminal-fd", "--env",
-    ]
+    private static let options =
+        ([
+            "--profile", "--project", "--home", "--tmp", "--cwd", "--network", "--listen", "--timeout-ms", "--grace-ms",
+            "--report-fd", "--control-fd", "--terminal-fd", "--env",
+        ] as Set<String>).union(JailLimits.options)
 
     private static func needed(_ option: String, _ options: [String: String]) throws(JailUsageError) -> String {
         guard let value = options[option] else { throw JailUsageError("\(option) is missing") }
         return value
     }
 
-    private static func absolute(_ option: String, _ value: String) throws(JailUsageError) -> String {
+    static func absolute(_ option: String, _ value: String) throws(JailUsageError) -> String {
         guard value.utf8.first == UInt8(ascii: "/") else {
             throw JailUsageError("\(option) \(value): an absolute path is wanted")
         }
         return value
     }
 
-    private static func number<Number: FixedWidthInteger>(
+    static func number<Number: FixedWidthInteger>(
         _ option: String, _ value: String, _ range: ClosedRange<Number>
     ) throws(JailUsageError) -> Number {
         guard let number = Number(value), range.contains(number) else {

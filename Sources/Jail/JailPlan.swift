@@ -23,9 +23,8 @@ package struct JailPlan: Equatable, Sendable {
     /// File rights that are denied where no grant gives them.
     package private(set) var deniedFiles: FileRights = []
     package private(set) var paths: [PathGrant] = []
-    /// TCP rights that are denied where no grant gives them.
+    /// TCP rights that are denied, on every port.
     package private(set) var deniedNetwork: NetworkRights = []
-    package private(set) var ports: [UInt16: NetworkRights] = [:]
     package private(set) var scopes: Scopes = []
     package private(set) var calls: [CallRule] = []
     package private(set) var limits: [Limit] = []
@@ -48,14 +47,15 @@ package struct JailPlan: Equatable, Sendable {
         paths.append(PathGrant(path: path, rights: rights, isOptional: isOptional))
     }
 
-    package mutating func grant(_ rights: NetworkRights, port: UInt16) { ports[port, default: []].formUnion(rights) }
-
     /// Refuses a call unless one of `exceptions` holds. Several rules for one call must all let it through.
     package mutating func refuse(
         _ call: Int, unless exceptions: [CallRule.Exception] = [], with error: CallRule.Refusal = .notPermitted
     ) {
         calls.append(CallRule(call: call, exceptions: exceptions, refusal: error))
     }
+
+    /// Whether some calls wait for a broker.
+    package var needsBroker: Bool { calls.contains { $0.refusal == .brokered } }
 
     package mutating func dropCapabilities() { dropsCapabilities = true }
 

@@ -6,7 +6,7 @@ import LinuxSystem
 ///
 /// - Parameter arguments: the command line without the program's own name.
 /// - Returns: the exit code: the command's own, 128 + n if signal n ended it, 124 at its time limit, 137 if it was
-///   cancelled, 125 if the jail could not be built, 126 or 127 if the program could not be executed or found.
+///   cancelled or used up too much memory or space, 125 if the jail could not be built, 126 or 127 if the program could not be executed or found.
 package func runJail(arguments: [String]) -> Int32 {
     let started = Clock.monotonic
     // A file opened under a free number below 3 would become the command's input or output.
@@ -15,19 +15,23 @@ package func runJail(arguments: [String]) -> Int32 {
     var end: JailReport.End
     var killed = 0
     var reportDescriptor: Int32?
+    var violations = JailViolations()
     do throws(JailFailure) {
         let request = try parse(arguments)
         try claim("--report-fd", request.reportDescriptor)
         reportDescriptor = request.reportDescriptor
         try claim("--control-fd", request.controlDescriptor)
         var janitor = try Janitor(request)
+        defer { violations = janitor.violations }
         (end, killed) = try janitor.run()
     } catch {
         write("agent-jail: \(error)\n", to: STDERR_FILENO)
         end = .failed(stage: error.stage.rawValue, errno: error.code, message: error.message)
     }
     if let reportDescriptor {
-        write(report(end, killed: killed, since: started).line + "\n", to: reportDescriptor)
+        var report = report(end, killed: killed, since: started)
+        report.violations = violations
+        for line in report.lines { write(line + "\n", to: reportDescriptor) }
     }
     return end.exitCode
 }

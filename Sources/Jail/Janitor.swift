@@ -14,6 +14,8 @@ struct Janitor: ~Copyable {
     private let signals: Descriptor
     private var control: Control
     private var tree: Tree
+    private var resources: ResourceGuard
+    private let broker: Broker?
 
     /// From the first SIGKILL to giving up. 400 processes take 60 ms; only one that hangs in the kernel takes longer.
     private static let sweepLimit: Int64 = 20_000
@@ -23,6 +25,7 @@ struct Janitor: ~Copyable {
     /// What ended the wait for the command.
     private enum Cause {
         case ended, timedOut, cancelled
+        case exhausted(JailReport.End)
         case failed(SystemError)
     }
 
@@ -44,14 +47,20 @@ struct Janitor: ~Copyable {
         try kernel.requireLandlock()
         let launch = try Launch(request, try JailPlan(jailRules, for: request, on: kernel))
         let domain = try Domain()
-        let main = try launch.start()
+        let resources = ResourceGuard(request)
+        let started = try launch.start()
         self.request = request
         self.domain = domain
         self.launch = launch
         self.signals = signals
         control = Control(request.controlDescriptor)
-        tree = Tree(main: main)
+        tree = Tree(main: started.pid)
+        self.resources = resources
+        broker = started.broker
     }
+
+    /// What was refused so far.
+    var violations: JailViolations { broker?.violations ?? JailViolations() }
 
     /// Waits for the command to be over, ends all that is left of it, and says how it went.
     ///
@@ -65,6 +74,7 @@ struct Janitor: ~Copyable {
         switch (cause, tree.mainEnd) {
         case (.timedOut, _): end = .timedOut
         case (.cancelled, _): end = .cancelled
+        case (.exhausted(let reason), _): end = reason
         case (.ended, .exited(let code)?): end = .exited(code)
         case (.ended, .signaled(let signal)?): end = .signaled(signal)
         case (.failed(let error), _): throw JailFailure(.watch, error, "the command was killed; please report this")
@@ -80,8 +90,9 @@ struct Janitor: ~Copyable {
             tree.reap()
             if tree.mainEnd != nil || tree.isGone { return .ended }
             if deadline.hasPassed { return .timedOut }
+            if let reason = resources.look() { return .exhausted(reason) }
             do throws(SystemError) {
-                if try isCancelled(until: deadline) { return .cancelled }
+                if try isCancelled(until: deadline.sooner(resources.due)) { return .cancelled }
             } catch {
                 return .failed(error)
             }
@@ -96,9 +107,9 @@ struct Janitor: ~Copyable {
         domain.signalAll(SIGCONT)
         while true {
             tree.reap()
-            if tree.isGone || deadline.hasPassed { return }
+            if tree.isGone || deadline.hasPassed || resources.look() != nil { return }
             do throws(SystemError) {
-                if try isCancelled(until: deadline) { return }
+                if try isCancelled(until: deadline.sooner(resources.due)) { return }
             } catch {
                 return
             }
@@ -128,7 +139,10 @@ struct Janitor: ~Copyable {
     ///
     /// - Returns: whether the command has to be ended at once.
     private mutating func isCancelled(until deadline: Deadline) throws(SystemError) -> Bool {
-        let ready = try waitReadable([signals.number, control.descriptor], until: deadline)
+        let wake = broker?.wake ?? .never
+        let ready = try waitReadable(
+            [signals.number, control.descriptor, broker?.descriptor ?? -1], until: deadline.sooner(wake))
+        if ready.contains(2) || wake.hasPassed { broker?.serve() }
         var isCancelled = ready.contains(1) && control.asksForEnd()
         while true {
             let signal = cjail_next_signal(signals.number)

@@ -6,9 +6,27 @@ package struct Kernel: Equatable, Sendable {
     /// The ABI of Landlock, or -errno of asking for it.
     package let landlock: Int32
 
-    package init(landlock: Int32) { self.landlock = landlock }
+    /// 0 if a filter can hand calls to another process (SECCOMP_RET_USER_NOTIF), or -errno of asking for it.
+    package let notification: Int32
 
-    package static func probe() -> Kernel { Kernel(landlock: cjail_landlock_abi()) }
+    package init(landlock: Int32, notification: Int32 = 0) {
+        self.landlock = landlock
+        self.notification = notification
+    }
+
+    package static func probe() -> Kernel {
+        Kernel(landlock: cjail_landlock_abi(), notification: cbroker_is_available())
+    }
+
+    /// - Throws: `JailFailure` if there can be no connect broker. Linux has had all of it since 5.14.
+    package func requireNotification() throws(JailFailure) {
+        if notification == 0 { return }
+        throw JailFailure(
+            .kernel, code: -notification,
+            "seccomp's user notification is missing (errno \(-notification)), and without it nothing can decide where a"
+                + " command connects to: let the container's seccomp profile allow seccomp(2), as RuntimeDefault does;"
+                + " gVisor has none: use a node and a runtime class with it")
+    }
 
     /// The ABI that brought scoped signals (Linux 6.12). Without them a jailed command could signal the agent, and the
     /// janitor could not signal its tree alone.

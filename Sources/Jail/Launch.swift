@@ -12,6 +12,14 @@ package struct Launch: ~Copyable {
     private let directory: Descriptor
     private let request: JailRequest
     private let failures: Pipe
+    private let needsBroker: Bool
+
+    /// A command that runs.
+    package struct Started: ~Copyable {
+        package let pid: Int32
+        /// Decides about the command's sockets; nil if no rule asks for that, or the command has failed already.
+        package let broker: Broker?
+    }
 
     /// Opens and assembles all that `plan` and `request` name.
     ///
@@ -28,6 +36,7 @@ package struct Launch: ~Copyable {
         self.failures = failures
         limits = plan.limits
         dropsCapabilities = plan.dropsCapabilities
+        needsBroker = plan.needsBroker
     }
 
     private static func pipe() throws(JailFailure) -> Pipe {
@@ -44,9 +53,26 @@ package struct Launch: ~Copyable {
     /// Forks the command's process. The child puts the jail on and executes the program; nothing of the caller's memory
     /// is touched after the fork but what is prepared here.
     ///
-    /// - Returns: its pid.
-    /// - Throws: `JailFailure` if there can be no new process.
-    package borrowing func start() throws(JailFailure) -> Int32 {
+    /// - Throws: `JailFailure` if there can be no new process, or no descriptors for the broker.
+    package borrowing func start() throws(JailFailure) -> Started {
+        guard needsBroker else { return Started(pid: try fork(broker: -1), broker: nil) }
+        var ends: [Int32] = [-1, -1]
+        guard socketpair(AF_UNIX, SocketType.stream | SocketType.closeOnExec, 0, &ends) == 0 else {
+            throw JailFailure(.descriptors, SystemError.last("socketpair"), "too many files are open")
+        }
+        let ours = Descriptor(adopting: ends[0])
+        let pid: Int32
+        do {
+            let theirs = Descriptor(adopting: ends[1])
+            pid = try fork(broker: theirs.number)
+        }
+        // The child's last step before it executes its program; the end of the socket if it failed before.
+        let listener = cbroker_take_descriptor(ours.number)
+        guard listener >= 0 else { return Started(pid: pid, broker: nil) }
+        return Started(pid: pid, broker: try Broker(request, listener: Descriptor(adopting: listener)))
+    }
+
+    private borrowing func fork(broker: Int32) throws(JailFailure) -> Int32 {
         let limits = limits.map { cjail_limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
         let instructions = filter.instructions
         let result = withCStrings(programCandidates(request)) { candidates in
@@ -60,7 +86,7 @@ package struct Launch: ~Copyable {
                                 failures: failures.writer.number, limits: limits.baseAddress,
                                 limit_count: Int32(limits.count), filter: filter.baseAddress,
                                 filter_count: Int32(filter.count), terminal: request.terminalDescriptor ?? -1,
-                                drops_capabilities: dropsCapabilities ? 1 : 0)
+                                drops_capabilities: dropsCapabilities ? 1 : 0, broker: broker)
                             return cjail_start(&child)
                         }
                     }
@@ -103,8 +129,11 @@ package struct Launch: ~Copyable {
                 "at most 16 domains lie within each other; the container's seccomp profile must allow landlock_*")
         case CJAIL_STAGE_SECCOMP.rawValue:
             return JailFailure(
-                .seccomp, error("prctl(PR_SET_SECCOMP)"),
-                "the kernel needs CONFIG_SECCOMP_FILTER, and the container's profile must allow filters")
+                .seccomp, error("seccomp"),
+                failure.code == EBUSY
+                    ? "another filter around this container has a listener, and the kernel allows one: run it without"
+                        + " a seccomp agent (listenerPath), and not in another jail"
+                    : "the kernel needs CONFIG_SECCOMP_FILTER, and the container's profile must allow filters")
         case CJAIL_STAGE_DESCRIPTORS.rawValue:
             return JailFailure(.descriptors, error("close_range"), "Linux 5.11 or newer is needed")
         default:

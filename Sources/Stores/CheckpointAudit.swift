@@ -29,6 +29,10 @@ package enum CheckpointAudit {
             found += Audit(events).violations
             found += try head(database, JobState(folding: events), events)
             found += try Projections(events).differences(database)
+            if try database.integer("SELECT schema_version FROM meta") ?? 0 >= 2 {
+                found += try outputs(database)
+                found += try snapshots(database, events)
+            }
             return found
         } catch {
             throw failure(error)
@@ -43,6 +47,27 @@ package enum CheckpointAudit {
             if let text = rows.text(0), text != "ok" { found.append("database: \(text)") }
         }
         return found
+    }
+
+    private static func outputs(_ database: Database) throws(SQLiteError) -> [String] {
+        var found: [String] = []
+        let rows = try database.statement("SELECT sha256, data FROM blob")
+        defer { rows.reset() }
+        while try rows.step() {
+            let digest = rows.text(0) ?? ""
+            if sha256(rows.text(1) ?? "") != digest { found.append("blob \(digest): its text is another") }
+        }
+        let lost = try database.statement(
+            "SELECT seq FROM event WHERE blob IS NOT NULL AND blob NOT IN (SELECT sha256 FROM blob)")
+        defer { lost.reset() }
+        while try lost.step() { found.append("event \(lost.integer(0)): its output is gone") }
+        return found
+    }
+
+    private static func snapshots(_ database: Database, _ events: [StoredEvent]) throws(SQLiteError) -> [String] {
+        guard let state = try StateSnapshot.newest(in: database) else { return [] }
+        let folded = JobState(folding: Array(events.prefix { $0.seq <= state.seq }))
+        return state == folded ? [] : ["snapshot \(state.seq): it is not the fold of the journal"]
     }
 
     private static func head(
@@ -92,7 +117,8 @@ private struct Projections {
                 open = nil
             case .callStarted(let started): calls[started.call] = "started"
             case .callFinished(let finished): calls[finished.call] = finished.outcome.rawValue
-            case .taskReceived, .commandReceived, .phaseChanged, .noted, .verified, .statusChanged: break
+            case .taskReceived, .commandReceived, .phaseChanged, .noted, .verified, .statusChanged, .backgroundEnded:
+                break
             }
         }
         for todo in JobState(folding: events).todos { todos[todo.id] = todo.status.rawValue }

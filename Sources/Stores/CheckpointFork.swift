@@ -21,9 +21,7 @@ package enum CheckpointFork {
             throw StoreError(.unusable, "the journal has no event \(seq): it ends at \(events.count)")
         }
         try SQLiteCheckpointStore.create(path: path, job: job) { database throws(SQLiteError) in
-            for stored in events {
-                try Projection(database: database).write(stored, body: try SQLiteCheckpointStore.body(stored))
-            }
+            for stored in events { try Projection(database: database).write(stored) }
             try Projection(database: database).writeHead(JobState(folding: events), todos: true)
             try database.run("UPDATE head SET epoch = ?", events.last?.epoch ?? 0)
         }

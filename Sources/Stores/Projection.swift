@@ -6,10 +6,12 @@ import SQLite
 struct Projection {
     let database: Database
 
-    func write(_ stored: StoredEvent, body: String) throws(SQLiteError) {
+    func write(_ stored: StoredEvent) throws(SQLiteError) {
+        let (event, blob) = LargeOutput.taken(from: stored.event)
+        if let blob { try LargeOutput.keep(blob, in: database) }
         try database.run(
-            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", stored.seq, stored.epoch, stored.time, stored.event.kind,
-            Schema.version, body)
+            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", stored.seq, stored.epoch, stored.time, stored.event.kind,
+            Schema.version, try Self.body(event), blob.map(\.digest))
         switch stored.event {
         case .acquired: try loseIntents()
         case .llmIntent(let intent):
@@ -26,7 +28,8 @@ struct Projection {
             try database.run(
                 "UPDATE call SET state = ?, result_seq = ? WHERE call_id = ?", finished.outcome.rawValue, stored.seq,
                 finished.call)
-        case .taskReceived, .commandReceived, .phaseChanged, .noted, .verified, .statusChanged: break
+        case .taskReceived, .commandReceived, .phaseChanged, .noted, .verified, .statusChanged, .backgroundEnded:
+            break
         }
     }
 
@@ -63,6 +66,14 @@ struct Projection {
             try database.run(
                 "INSERT OR REPLACE INTO todo VALUES (?, ?, ?, ?, ?, ?, ?, ?)", todo.id, order, todo.title,
                 todo.acceptance, todo.check, todo.status.rawValue, todo.evidence, todo.attempts)
+        }
+    }
+
+    private static func body(_ event: Event) throws(SQLiteError) -> String {
+        do throws(EventCodingError) {
+            return try event.encoded()
+        } catch {
+            throw SQLiteError(code: 1, message: error.description, sql: "")
         }
     }
 }

@@ -28,6 +28,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         } catch {
             throw place(error)
         }
+        try Migration(database: database, path: path).run(job: job)
         try inspect()
     }
 
@@ -72,6 +73,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
             try database.execute(Schema.connection)
             try database.transaction { () throws(SQLiteError) in
                 try database.execute(Schema.tables)
+                for version in 2...Schema.version { try database.execute(Schema.migrations[version] ?? "") }
                 try database.run("INSERT INTO meta VALUES (1, ?, ?)", Schema.version, job)
                 try database.run("INSERT INTO head VALUES (1, 0, 0, 'waiting_for_task', 'STRATEGIC', 1, 0, '{}')")
                 try fill(database)
@@ -91,7 +93,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         }
     }
 
-    private static func synchronize(_ path: String) throws(SystemError) {
+    static func synchronize(_ path: String) throws(SystemError) {
         let file = Descriptor(adopting: try retrying("open", subject: path) { open(path, O_RDONLY | O_CLOEXEC) })
         try retrying("fsync", subject: path) { fsync(file.number) }
     }
@@ -104,33 +106,20 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         }
     }
 
-    /// The log's own invariants: ours, of this version, and without a gap up to the head.
+    /// The log's own invariants: without a gap up to the head.
     private func inspect() throws(StoreError) {
-        let version: Int64?
-        let owner: String?
         let count: Int64?
         let last: Int64?
         let head: Int64?
         do throws(SQLiteError) {
-            version = try database.integer("SELECT schema_version FROM meta")
-            owner = try database.text("SELECT job_id FROM meta")
             count = try database.integer("SELECT count(*) FROM event")
             last = try database.integer("SELECT coalesce(max(seq), 0) FROM event WHERE seq > 0")
             head = try database.integer("SELECT seq FROM head")
         } catch {
             throw Self.failure(error, path)
         }
-        guard let version, let owner, let count, let last, let head else {
-            throw StoreError(.unusable, "the checkpoint \(path) has no meta or head row; restore it from a backup")
-        }
-        guard version <= Schema.version else {
-            throw StoreError(
-                .newer,
-                "the checkpoint \(path) has schema version \(version), this program knows \(Schema.version); "
-                    + "use the newer agent-init that wrote it")
-        }
-        guard owner == job else {
-            throw StoreError(.unusable, "the checkpoint \(path) belongs to job \(owner), not to \(job)")
+        guard let count, let last, let head else {
+            throw StoreError(.unusable, "the checkpoint \(path) has no head row; restore it from a backup")
         }
         guard count == last, last == head else {
             throw StoreError(
@@ -160,10 +149,16 @@ package final class SQLiteCheckpointStore: CheckpointStore {
 
     package func acquire() throws(StoreError) -> Acquisition {
         let map = { [path] (error: SQLiteError) in Self.failure(error, path) }
+        var state = JobState()
         var events: [StoredEvent] = []
         // In one transaction: a journal that cannot be read is not taken over, and nothing comes in between.
         try database.transaction(mapping: map) { () throws(StoreError) in
-            events = try readEvents(database, after: 0, limit: -1, path: path)
+            do throws(SQLiteError) {
+                if let kept = try StateSnapshot.usable(in: database) { state = kept }
+            } catch {
+                throw map(error)
+            }
+            events = try readEvents(database, after: state.seq, limit: -1, path: path)
             do throws(SQLiteError) {
                 try database.run("UPDATE head SET epoch = epoch + 1")
                 epoch = try database.integer("SELECT epoch FROM head") ?? 0
@@ -171,7 +166,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
                 throw map(error)
             }
         }
-        return Acquisition(epoch: epoch, events: events)
+        return Acquisition(epoch: epoch, state: state, events: events)
     }
 
     package func append(_ events: [StoredEvent], state: JobState) throws(StoreError) {
@@ -179,8 +174,9 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         try database.transaction(mapping: map) { () throws(StoreError) in
             try checkOwnership(of: events)
             do throws(SQLiteError) {
-                for stored in events { try Projection(database: database).write(stored, body: try Self.body(stored)) }
+                for stored in events { try Projection(database: database).write(stored) }
                 try Projection(database: database).writeHead(state, todos: events.contains(where: \.changesTodos))
+                if events.contains(where: \.isPhaseBoundary) { try StateSnapshot.write(state, to: database) }
             } catch {
                 throw map(error)
             }
@@ -209,38 +205,6 @@ package final class SQLiteCheckpointStore: CheckpointStore {
             throw StoreError(.unusable, "event \(event.seq) does not follow event \(last ?? 0) in \(path)")
         }
     }
-
-    static func body(_ stored: StoredEvent) throws(SQLiteError) -> String {
-        do throws(EventCodingError) {
-            return try stored.event.encoded()
-        } catch {
-            throw SQLiteError(code: 1, message: error.description, sql: "")
-        }
-    }
-}
-
-/// Reads events in order; `limit` -1 is all.
-func readEvents(
-    _ database: Database, after seq: Int64, limit: Int, path: String
-) throws(StoreError) -> [StoredEvent] {
-    var events: [StoredEvent] = []
-    do {
-        let statement = try database.statement(
-            "SELECT seq, epoch, ts, kind, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?")
-        try statement.bind([seq, limit])
-        defer { statement.reset() }
-        while try statement.step() {
-            let event = try Event(kind: statement.text(3) ?? "", body: statement.text(4) ?? "")
-            events.append(
-                StoredEvent(
-                    seq: statement.integer(0), epoch: statement.integer(1), time: statement.integer(2), event: event))
-        }
-    } catch let error as SQLiteError {
-        throw SQLiteCheckpointStore.failure(error, path)
-    } catch {
-        throw StoreError(.unusable, "the journal in \(path) has an event that cannot be read: \(error)")
-    }
-    return events
 }
 
 extension StoredEvent {

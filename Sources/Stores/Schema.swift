@@ -1,9 +1,9 @@
-/// The checkpoint's tables, version 1 (docs/CHECKPOINT_FORMAT.md).
+/// The checkpoint's tables, version 2 (docs/CHECKPOINT_FORMAT.md).
 ///
 /// `event` is the job; all other tables are what its fold says, kept in the same transactions so that other programs
 /// can read a job's state with a plain SELECT.
 enum Schema {
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
     /// Before the first table: a page size cannot be changed in WAL mode. 8 KiB is the smallest file for our rows
     /// (5.1 MB against 8.2 MB for 2,000 steps, measured).
@@ -47,4 +47,17 @@ enum Schema {
             status TEXT NOT NULL, evidence TEXT, attempts INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
         """
+
+    /// What leads from the version before to this one; a new database goes all the way from version 1, so that every
+    /// one of a version has the same tables.
+    static let migrations: [Int64: String] = [
+        2: """
+        CREATE TABLE snapshot (
+            seq INTEGER PRIMARY KEY, state_v INTEGER NOT NULL, body TEXT NOT NULL, sha256 TEXT NOT NULL
+        ) STRICT;
+        CREATE TABLE blob (sha256 TEXT PRIMARY KEY, data TEXT NOT NULL) STRICT;
+        ALTER TABLE event ADD COLUMN blob TEXT REFERENCES blob(sha256);
+        CREATE INDEX llm_open ON llm(seq) WHERE state = 'intent';
+        """
+    ]
 }

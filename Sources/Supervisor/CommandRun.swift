@@ -11,6 +11,7 @@ struct CommandRun {
     let plan: StopPlan
     let signals: SignalSource
     private let foreground = Foreground()
+    private let ignored = IgnoredSignals()
 
     init(options: CommandOptions, plan: StopPlan, signals: SignalSource) {
         self.options = options
@@ -47,6 +48,7 @@ struct CommandRun {
 
     /// Forwards signals and reaps until the process `pid` has ended.
     private func supervise(_ pid: Int32) -> ProcessEnd {
+        clinux_forget_start()
         var killAt = Int64.max
         var more = false
         while true {
@@ -77,7 +79,7 @@ struct CommandRun {
         // to the session's leader alone, and that may be us.
         case _ where signal.isFromKernel && signal.number != SIGHUP: return false
         case _ where isInit && !signal.isFromOutside && !options.heedsInside:
-            logLine("\(signalName(signal.number)) from process \(signal.sender) inside the container is ignored")
+            ignored.tell(of: signal)
             return false
         default: break
         }

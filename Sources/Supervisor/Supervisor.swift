@@ -25,6 +25,7 @@ final class Supervisor {
     private let plan: StopPlan
     private let loop: Child
     private let gateway: Child
+    private let ignored = IgnoredSignals()
     private let terminationLog: TerminationLog
     private let gasps = LastGasps()
     private var memory = MemoryEvidence()
@@ -97,7 +98,7 @@ final class Supervisor {
         guard [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal.number) else { return }
         let name = signalName(signal.number)
         guard !isInit || signal.isFromOutside else {
-            logLine("\(name) from process \(signal.sender) inside the container is ignored")
+            ignored.tell(of: signal)
             return
         }
         guard stopAt == nil else {
@@ -276,6 +277,8 @@ final class Supervisor {
     private func writeAhead() {
         terminationLog.write(
             message(Verdict(code: 0, outcome: "unfinished", reason: "the run had not ended yet"), exitCode: nil))
+        // What made the message, and at first our start, is not needed until the next phase.
+        clinux_forget_start()
     }
 
     private func finish() -> Int32 {

@@ -103,6 +103,8 @@ struct ExecCommand: ParsableCommand {
             throw ArgumentParser.ExitCode(125)
         }
         if !json, outcome.report.end == .timedOut { say("agent-init exec: ended at its time limit") }
+        if !json { for words in outcome.refused { say("agent-init exec: refused: \(words)") } }
+        if case .exhausted(_, let message) = outcome.report.end, !json { say("agent-init exec: ended: \(message)") }
         if let signal = outcome.signal { die(of: signal) }
         throw ArgumentParser.ExitCode(outcome.exitCode)
     }

@@ -37,7 +37,7 @@ struct LoopCommand: ParsableCommand {
                 supervisor.tell(state.progress)
                 live.committed()
             }
-            defer { progress = ledger.state.progress }
+            defer { progress = ledger.progress }
             let loop = try wiring.loop(ledger: ledger, attention: attention, display: live)
             end = try loop.run(task: ledger.state.task == nil ? try settings.readTask() : nil)
         } catch let error as StartError {

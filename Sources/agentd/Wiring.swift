@@ -28,7 +28,10 @@ struct Wiring {
         guard let folder = programFolder() else {
             throw StartError(.configuration, "/proc is not mounted: agentd cannot find agent-jail beside it")
         }
-        var commands = JailedCommands(program: folder + "/agent-jail", folders: settings.folders, proxy: settings.proxy)
+        var commands = JailedCommands(
+            program: folder + "/agent-jail", folders: settings.folders, proxy: settings.proxy,
+            limits: settings.commandLimits)
+        commands.network = settings.network
         commands.environment = settings.commandEnvironment
         try commands.environment.refuse(where: Self.hasSecret(of: secrets))
         self.commands = commands
@@ -75,9 +78,12 @@ struct Wiring {
 
     func loop(ledger: Ledger, attention: any LoopAttention, display: any LiveDisplay) throws -> AgentLoop {
         let tree = try ProjectTree(path: settings.folders.project)
+        let background = BackgroundCommands(commands: commands, longest: settings.backgroundTimeout)
         return AgentLoop(
             ledger: ledger, provider: provider, model: settings.model.model(for: api),
-            tools: ToolSet(commands: commands, tree: tree, longestCommand: settings.commandTimeout),
-            commands: commands, tree: tree, settings: settings, attention: attention, display: display)
+            tools: ToolSet(
+                commands: commands, background: background, tree: tree, longestCommand: settings.commandTimeout),
+            commands: commands, background: background, tree: tree, settings: settings, attention: attention,
+            display: display)
     }
 }

@@ -83,6 +83,20 @@ struct AuditTests {
         #expect(Audit(journal.events).violations == ["event 5: the job had ended before"])
     }
 
+    @Test func `a background command ends once and before its phase`() {
+        var journal = JournalBuilder.begun()
+        journal.step("execute", effects: [.backgroundStarted(id: "1.0", command: "c")], isIdempotent: false)
+        let started = journal
+        journal.append(.backgroundEnded(.init(call: "1.0", how: .phase, content: "")))
+        journal.enter(.tactical, number: 2)
+        #expect(Audit(journal.events).violations == [])
+        journal.append(.backgroundEnded(.init(call: "1.0", how: .phase, content: "")))
+        #expect(Audit(journal.events).violations == ["event 10: background command 1.0 was not running"])
+        journal = started
+        journal.enter(.tactical, number: 2)
+        #expect(Audit(journal.events).violations == ["event 8: a phase ends while 1.0 runs on"])
+    }
+
     @Test func `a phase has legal ways out only`() {
         var journal = JournalBuilder.begun()
         journal.enter(.tactical, number: 2)

@@ -36,10 +36,12 @@ struct EventCodingTests {
                     .todoUpdated(id: "t1", status: .inProgress, evidence: nil), .tacticalRequested,
                     .phaseEnded(reason: "r"), .questionAsked("q"),
                     .completionClaimed(summary: "s", deliverables: ["d"]), .artifactChanged(path: "p"),
+                    .backgroundStarted(id: "1.0", command: "c"),
                 ], facts: ["exit_code": 1], duration: 1)),
         .phaseChanged(.init(from: .strategic, to: .tactical, number: 2, reason: "r", brief: "b")),
         .noted(.init(kind: .stall, text: "n")),
         .verified(.init(passed: false, report: ["failed: x"])),
+        .backgroundEnded(.init(call: "1.0", how: .lost, content: "c", facts: ["exit_code": 1])),
         .statusChanged(.init(status: .backoff(until: 1, reason: "r"))),
         .statusChanged(.init(status: .finished(.budgetExhausted, reason: "r"))),
     ]
@@ -47,6 +49,10 @@ struct EventCodingTests {
     @Test(arguments: all)
     func `every event is read back as it was written`(event: Event) throws {
         #expect(try Event(kind: event.kind, body: event.encoded()) == event)
+    }
+
+    @Test func `all kinds are listed`() {
+        #expect(Set(Self.all.map(\.kind)) == Set(Event.kinds))
     }
 
     @Test func `an unknown kind and a body that is damaged are errors`() {

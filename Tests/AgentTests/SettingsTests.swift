@@ -89,7 +89,7 @@ struct SettingsTests {
         ]
         let settings = try Settings(environment: Self.least.merging(both) { $1 })
         #expect(settings.proxy.http == "http://b:2")
-        #expect(settings.proxy.localPort == 3128)
+        #expect(settings.network.policy == .only([.proxy("127.0.0.1", 3128), .proxy("b", 2)]))
     }
 
     @Test(arguments: [

@@ -23,7 +23,8 @@ struct ToolTests {
         try settings.folders.prepare()
         let commands = JailedCommands(program: "/no/agent-jail", folders: settings.folders, proxy: settings.proxy)
         tools = ToolSet(
-            commands: commands, tree: try ProjectTree(path: settings.folders.project), longestCommand: 60000)
+            commands: commands, background: BackgroundCommands(commands: commands, longest: 60000),
+            tree: try ProjectTree(path: settings.folders.project), longestCommand: 60000)
     }
 
     @discardableResult

@@ -1,3 +1,5 @@
+import Contracts
+
 /// A seeded generator (SplitMix64), so that a failing case can be made again.
 struct Generator: RandomNumberGenerator {
     private var state: UInt64
@@ -49,6 +51,23 @@ struct Generator: RandomNumberGenerator {
         case 0: range.lowerBound
         case 1: range.upperBound
         default: Number.random(in: range, using: &self)
+        }
+    }
+
+    mutating func target() -> NetworkTarget? {
+        let bytes = (0..<(bool() ? 4 : 16)).map { _ in number(0...UInt8.max) }
+        guard let address = IPAddress(bytes: bytes) else { return nil }
+        return NetworkTarget(
+            address, prefix: bool() ? nil : number(0...bytes.count * 8), port: bool() ? nil : number(1...UInt16.max))
+    }
+
+    mutating func policy() -> NetworkPolicy {
+        switch number(0...3 as ClosedRange<Int>) {
+        case 0: return .none
+        case 1: return .open
+        default:
+            let targets = (0..<number(1...4 as ClosedRange<Int>)).compactMap { _ in target() }
+            return targets.isEmpty ? .none : .only(targets)
         }
     }
 }

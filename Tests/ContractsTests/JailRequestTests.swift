@@ -18,9 +18,16 @@ import Testing
             grace: generator.number(0...JailRequest.longestWait),
             command: (0..<generator.number(1...4)).map { _ in generator.argument() })
         if generator.bool() { request.workingDirectory = "/" + generator.argument() }
-        if generator.bool() { request.proxyPort = generator.number(1...UInt16.max) }
+        if generator.bool() { request.network = generator.policy() }
+        if generator.bool() { request.listening = .loopback(.random()) }
         if generator.bool() { request.reportDescriptor = generator.number(3...Int32.max) }
         if generator.bool() { request.controlDescriptor = generator.number(3...Int32.max) }
+        if generator.bool() { request.limits.memoryPercent = generator.number(JailLimits.memoryPercents) }
+        if generator.bool() { request.limits.memory = generator.number(JailLimits.memories) }
+        if generator.bool() { request.limits.diskReserve = generator.number(JailLimits.diskReserves) }
+        if generator.bool() { request.limits.watchedFolder = "/" + generator.argument() }
+        if generator.bool() { request.limits.fileSize = generator.number(JailLimits.fileSizes) }
+        if generator.bool() { request.limits.openFiles = generator.number(JailLimits.openFileCounts) }
         request.environment = (0..<generator.number(0...4)).map { _ in generator.key() + "=" + generator.argument() }
         #expect(try JailRequest(arguments: request.arguments) == request, "seed \(seed)")
     }
@@ -42,10 +49,12 @@ import Testing
         (["--what", "x"], "unknown option --what"),
         (["--home", "/again"], "--home is given twice"),
         (["--cwd", "here"], "--cwd here: an absolute path is wanted"),
-        (["--proxy-port", "0"], "--proxy-port 0: a number from 1 to 65535 is wanted"),
-        (["--proxy-port", "65536"], "--proxy-port 65536: a number from 1 to 65535 is wanted"),
+        (["--listen", "everywhere"], "--listen everywhere: none, loopback, or an even address of 127.64.0.0/10 is wanted"),
         (["--report-fd", "2"], "--report-fd 2: a number from 3 to 2147483647 is wanted"),
         (["--control-fd", "x"], "--control-fd x: a number from 3 to 2147483647 is wanted"),
+        (["--memory-percent", "49"], "--memory-percent 49: a number from 50 to 100 is wanted"),
+        (["--memory-mib", "0"], "--memory-mib 0: a number from 16 to 16777216 is wanted"),
+        (["--disk-watch", "here"], "--disk-watch here: an absolute path is wanted"),
         (["--env", "NAME"], "--env NAME: NAME=value is wanted"),
         (["--env", "=value"], "--env =value: NAME=value is wanted"),
     ])

@@ -5,8 +5,9 @@ package import LinuxSystem
 
 /// Something that a rule forbids, as a program that tries it.
 package struct Attempt: Sendable, CustomStringConvertible {
-    /// The name of the rule whose promise is tried.
+    /// The name of the rule whose promise is tried, and of others that keep the same promise.
     package let rule: String
+    package let alsoHeldBy: [String]
     /// What is tried, as a sentence without a subject: "read a file beside the project".
     package let title: String
     package let profile: JailProfile
@@ -16,9 +17,10 @@ package struct Attempt: Sendable, CustomStringConvertible {
     let script: String
 
     package init(
-        _ rule: String, _ title: String, profile: JailProfile = .tactical, needsRoot: Bool = false, _ script: String
+        _ rule: String, _ title: String, alsoHeldBy: [String] = [], profile: JailProfile = .tactical, needsRoot: Bool = false, _ script: String
     ) {
         self.rule = rule
+        self.alsoHeldBy = alsoHeldBy
         self.title = title
         self.profile = profile
         self.needsRoot = needsRoot
@@ -46,10 +48,17 @@ package struct Attempt: Sendable, CustomStringConvertible {
             grace: 0, environment: ["PATH=/usr/bin:/bin"],
             command: ["/usr/bin/python3", "-c", prelude(scene) + indented(script) + Self.conclusion])
         let launch = try Launch(request, try JailPlan(rules, for: request, on: Kernel.probe()))
-        let pid = try launch.start()
+        let started = try launch.start()
         var status: Int32 = 0
-        while waitpid(pid, &status, 0) < 0 {
-            guard errno == EINTR else { throw SystemError.last("waitpid") }
+        while true {
+            // What the janitor does, without its domain.
+            let result = waitpid(started.pid, &status, started.broker == nil ? 0 : WNOHANG)
+            if result == started.pid { break }
+            guard result == 0 || errno == EINTR else { throw SystemError.last("waitpid") }
+            if let broker = started.broker {
+                _ = try waitReadable([broker.descriptor], until: .after(milliseconds: 5))
+                broker.serve()
+            }
         }
         if let failure = launch.failure() { throw failure }
         switch ProcessEnd(status: status) {

@@ -47,11 +47,19 @@ private let scopeAttempts = [
     Attempt("scope", "signal a process outside", "os.kill(victim, 0)"),
     Attempt("scope", "signal a process outside by pidfd", "signal.pidfd_send_signal(os.pidfd_open(victim), 0)"),
     Attempt(
-        "scope", "connect to an abstract socket outside", "socket.socket(socket.AF_UNIX).connect('\\0' + name)"),
+        "scope", "connect to an abstract socket outside", alsoHeldBy: ["network"],
+        "socket.socket(socket.AF_UNIX).connect('\\0' + name)"),
 ]
 
 private let networkAttempts = [
     Attempt("network", "connect by TCP", "socket.create_connection(('127.0.0.1', port))"),
+    Attempt("network", "connect to an abstract socket", alsoHeldBy: ["scope"],
+        "socket.socket(socket.AF_UNIX).connect('\\0' + name)"),
+    Attempt("network", "listen without an address", "socket.socket().listen()"),
+    Attempt("network", "open a Unix datagram socket", "socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)"),
+    Attempt("network", "pair Unix datagram sockets", "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)"),
+    // Refused for its flags, before it looks for the program: EFAULT otherwise.
+    Attempt("network", reach: "seccomp with a listener of its own", CJAIL_SECCOMP, "1, 8, 0"),
     Attempt("network", "bind a TCP port", "socket.socket().bind(('127.0.0.1', 0))"),
     Attempt("network", "connect by TCP fast open", "socket.socket().sendto(b'x', 0x20000000, ('127.0.0.1', port))"),
     Attempt(

@@ -59,7 +59,7 @@ import Testing
                     return (low & test.mask == test.value) == test.isEqual
                 }
             }
-            if !isExcepted { return 0x0005_0000 | rule.refusal.code }
+            if !isExcepted { return rule.refusal.action }
         }
         return Self.allowed
     }
@@ -82,7 +82,7 @@ import Testing
                         }
                         return exception
                     },
-                    refusal: Bool.random(using: &random) ? .notPermitted : .notImplemented)
+                    refusal: [.notPermitted, .notImplemented, .brokered][Int.random(in: 0...2, using: &random)])
             }
             let program = try FilterProgram(rules)
             for _ in 0..<100 {
@@ -117,7 +117,7 @@ import Testing
 }
 
 /// A seeded generator, so that a failing round can be made again.
-private struct SplitMix: RandomNumberGenerator {
+struct SplitMix: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: UInt64) { state = seed }

@@ -110,9 +110,112 @@ struct SQLiteCheckpointStoreTests {
         #expect(throws: StoreError.self) { try SQLiteCheckpointStore(path: path, job: "other") }
         do {
             let database = try Database(path: path, mode: .readWriteCreate)
-            try database.execute("UPDATE meta SET schema_version = 2")
+            try database.execute("UPDATE meta SET schema_version = 99")
         }
         #expect(try opening()?.kind == .newer)
+    }
+
+    /// A job in its tactical phase with one call that gave `output`.
+    private func worked(_ store: SQLiteCheckpointStore, output: String, times: Int = 1) throws -> Ledger {
+        let ledger = try Ledger(store: store, version: "test", host: "test")
+        try ledger.commit(.taskReceived(.init(text: "Do it", source: "AGENT_TASK")))
+        try ledger.commit(
+            .phaseChanged(.init(from: .strategic, to: .tactical, number: 2, reason: "test", brief: "brief")))
+        for _ in 0..<times {
+            let turn = ledger.state.spent.steps + 1
+            try ledger.commit(.llmIntent(.init(turn: turn, attempt: 1, hold: 10)))
+            let call = Event.Call(id: "\(turn).0", providerID: "x", tool: "execute", input: [:], isIdempotent: false)
+            try ledger.commit(
+                .llmDone(
+                    .init(
+                        turn: turn, attempt: 1, content: [.toolCall(id: "x", name: "execute", input: [:])],
+                        calls: [call], stop: .toolUse, duration: 1)))
+            try ledger.commit(.callStarted(.init(call: call.id, attempt: 1)))
+            try ledger.commit(
+                .callFinished(
+                    .init(call: call.id, outcome: .done, content: output, effects: [], facts: [:], duration: 1)))
+        }
+        return ledger
+    }
+
+    @Test(arguments: [0, 8192, 8193, 100_000])
+    func `an output of any size comes back whole, and the same one is kept once`(size: Int) throws {
+        let output = String(repeating: "é\n", count: size / 3) + String(repeating: "x", count: size % 3)
+        let ledger = try worked(SQLiteCheckpointStore(path: path, job: "j"), output: output, times: 3)
+        let events = try SQLiteJournal(path: path).events(after: 0, limit: -1)
+        let contents = events.compactMap { stored -> String? in
+            if case .callFinished(let body) = stored.event { body.content } else { nil }
+        }
+        #expect(contents == [output, output, output])
+        #expect(JobState(folding: events) == ledger.state)
+        let database = try Database(path: path, mode: .readOnly)
+        #expect(try database.integer("SELECT count(*) FROM blob") == (size > 8192 ? 1 : 0))
+        #expect(try database.integer("SELECT max(length(body)) FROM event").map { $0 < 12000 } == true)
+        #expect(try CheckpointAudit.violations(of: path, job: "j") == [])
+    }
+
+    @Test func `a start takes the state of the last phase boundary and only the events after it`() throws {
+        let state = try worked(SQLiteCheckpointStore(path: path, job: "j"), output: "out", times: 2).state
+        let acquisition = try SQLiteCheckpointStore(path: path, job: "j").acquire()
+        #expect(acquisition.state.seq == 3)
+        #expect(acquisition.events.first?.seq == 4)
+        var folded = acquisition.state
+        for event in acquisition.events { folded.apply(event) }
+        #expect(folded == state)
+    }
+
+    @Test func `the state that a process goes on with is the fold of the journal, and time between processes is none`()
+        throws
+    {
+        for time in [1000, 50_000] as [Int64] {
+            let store = try SQLiteCheckpointStore(path: path, job: "j")
+            var now = time
+            let ledger = try Ledger(store: store, version: "test", host: "test") {
+                now += 5
+                return now
+            }
+            try ledger.commit(.noted(.init(kind: .reminder, text: "x")))
+            #expect(ledger.state == JobState(folding: try SQLiteJournal(path: path).events(after: 0, limit: -1)))
+        }
+        let events = try SQLiteJournal(path: path).events(after: 0, limit: -1)
+        #expect(JobState(folding: events).spent.wall == 10)
+    }
+
+    @Test(arguments: ["UPDATE event SET kind = 'dreamt' WHERE seq = 1", "UPDATE event SET body = '{' WHERE seq = 2"])
+    func `an event that cannot be read is damage, before a snapshot too`(fault: String) throws {
+        _ = try worked(SQLiteCheckpointStore(path: path, job: "j"), output: "out")
+        try Database(path: path, mode: .readWriteCreate).execute(fault)
+        let store = try SQLiteCheckpointStore(path: path, job: "j")
+        #expect(throws: StoreError.self) { try store.acquire() }
+    }
+
+    @Test(arguments: ["UPDATE snapshot SET body = '{}'", "UPDATE snapshot SET state_v = 99", "DELETE FROM snapshot"])
+    func `a snapshot that cannot be used is passed over`(fault: String) throws {
+        let state = try worked(SQLiteCheckpointStore(path: path, job: "j"), output: "out").state
+        try Database(path: path, mode: .readWriteCreate).execute(fault)
+        let acquisition = try SQLiteCheckpointStore(path: path, job: "j").acquire()
+        #expect(acquisition.state == JobState())
+        #expect(JobState(folding: acquisition.events) == state)
+    }
+
+    @Test func `two snapshots are kept at most`() throws {
+        let ledger = try worked(SQLiteCheckpointStore(path: path, job: "j"), output: "out")
+        for number in 3...9 {
+            let (from, to) = number % 2 == 1 ? (Phase.tactical, Phase.strategic) : (.strategic, .tactical)
+            try ledger.commit(.phaseChanged(.init(from: from, to: to, number: number, reason: "test", brief: "")))
+        }
+        let database = try Database(path: path, mode: .readOnly)
+        #expect(try database.integer("SELECT count(*) FROM snapshot") == 2)
+        #expect(try database.integer("SELECT max(seq) FROM snapshot") == ledger.state.seq)
+    }
+
+    @Test(arguments: [
+        ("UPDATE blob SET data = 'forged'", "its text is another"), ("DELETE FROM blob", "its output is gone"),
+    ])
+    func `an output that is not what it was is found`(fault: String, words: String) throws {
+        _ = try worked(SQLiteCheckpointStore(path: path, job: "j"), output: String(repeating: "x", count: 9000))
+        try Database(path: path, mode: .readWriteCreate).execute(fault)
+        #expect(try CheckpointAudit.violations(of: path, job: "j").contains { $0.contains(words) })
     }
 
     @Test func `the tables say what the fold says`() throws {

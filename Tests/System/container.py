@@ -134,13 +134,13 @@ class Pod:
             (volume / name).symlink_to(f"..data/{name}")
         run(*AS_ROOT, "chown", "--recursive", "--no-dereference", f"0:{AGENT}", volume)
 
-    def start(self, environment, *arguments, entrypoint=None):
+    def start(self, environment, *arguments, entrypoint=None, memory="2g"):
         """Starts a new container of this pod, its PID 1 the image's entrypoint, and returns it."""
         command = [
             "run", "--detach", "--pull=never",
             "--cap-drop=ALL", "--security-opt=no-new-privileges", f"--security-opt=seccomp={self.profile}",
             "--read-only", "--read-only-tmpfs=false", "--network=host",
-            "--pids-limit=1024", "--memory=2g",
+            "--pids-limit=1024", f"--memory={memory}",
             limit("nofile", resource.RLIMIT_NOFILE), limit("nproc", resource.RLIMIT_NPROC),
             f"--volume={self.workspace}:/workspace", f"--volume={self.termination_log}:/dev/termination-log",
             f"--volume={self.local}:/home/agent/.local", f"--volume={self.tmp}:/tmp",

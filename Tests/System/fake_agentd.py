@@ -84,6 +84,10 @@ def step(name, *values):
     elif name == "orphans":
         # Each `sleep` loses its parent at once and dies with all the others.
         subprocess.run(["/bin/sh", "-c", f"i=0; while [ $i -lt {values[0]} ]; do sleep 0.5 & i=$((i+1)); done"])
+    elif name == "call":
+        record("calls", subprocess.run(values[0], stdout=subprocess.DEVNULL).returncode)
+    elif name == "become":
+        os.execv(values[0][0], values[0])
     elif name == "background":
         subprocess.Popen(["/bin/sh", "-c", values[0]], start_new_session=True)
     elif name == "zombies":

@@ -49,8 +49,8 @@ class Box:
         environment = {"PATH": "/usr/bin:/bin", "FAKE": str(self.folder), "AGENT_GRACE_SECONDS": "3",
                        "AGENT_TERMINATION_LOG": str(self.message_path), "JOB_ID": "j", **(env or {})}
         line = (NAMESPACE if init else []) + (AS_USER if user else []) + [program or str(self.folder / "agent-init")]
-        process = subprocess.Popen(line + list(arguments), env=environment, stdin=subprocess.DEVNULL,
-                                   **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options})
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(line + list(arguments), env=environment, **{**streams, **options})
         self.running.append(process)
         return process
 
@@ -60,6 +60,12 @@ class Box:
 
     def run(self, *arguments, **options):
         return self.finish(self.start(*(arguments or ("run",)), **options))
+
+    def compile(self, name):
+        """The program of `name`.c beside this file, in the box's folder."""
+        program = self.folder / name
+        subprocess.run(["cc", "-O1", "-o", program, pathlib.Path(__file__).with_name(name + ".c")], check=True)
+        return str(program)
 
     def records(self, name):
         path = self.folder / name
@@ -102,6 +108,22 @@ def pid_of_init(process):
             return int(children[0])
         time.sleep(0.01)
     raise AssertionError("unshare has no child")
+
+
+def state(pid):
+    """The state letter of a process, "" if there is none."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return ""
+
+
+def until(condition, what, seconds=20):
+    """Waits until `condition()` is true, and fails the test with `what` if it does not become so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come"
+        time.sleep(0.01)
 
 
 init_or_not = pytest.mark.parametrize("init", [

@@ -21,6 +21,8 @@ class Result:
     err: str
     # The fields of the report line; a bare word's value is True. Empty if there was no report.
     report: dict
+    # What was refused: the fields of those lines.
+    refused: list = dataclasses.field(default_factory=list)
 
 
 def parse_report(line):
@@ -67,14 +69,13 @@ class Workspace:
             return command
         return ["/usr/bin/setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups", *command]
 
-    def arguments(self, command, *, profile="tactical", timeout_ms=60_000, grace_ms=1000, cwd=None, proxy_port=None,
+    def arguments(self, command, *, profile="tactical", timeout_ms=60_000, grace_ms=1000, cwd=None, network="none", listen="none",
                   environment=None, project=None, home=None, tmp=None, extra=()):
         result = ["--profile", profile, "--project", str(project or self.project), "--home", str(home or self.home)]
         result += ["--tmp", str(tmp or self.tmp), "--timeout-ms", str(timeout_ms), "--grace-ms", str(grace_ms)]
         if cwd:
             result += ["--cwd", str(cwd)]
-        if proxy_port:
-            result += ["--proxy-port", str(proxy_port)]
+        result += ["--network", network, "--listen", listen]
         for name, value in (self.environment if environment is None else environment).items():
             result += ["--env", f"{name}={value}"]
         return result + list(extra) + ["--", *command]
@@ -102,7 +103,11 @@ class Workspace:
     def finish(self, process, input=None):
         out, err = process.communicate(input, timeout=HANGS)
         with os.fdopen(process.report) as report:
-            return Result(process.returncode, out, err, parse_report(report.read()))
+            lines = [parse_report(line) for line in report.read().splitlines()]
+        refused = [line for line in lines if "refused" in line or "refusals_unlisted" in line]
+        rest = [line for line in lines if line not in refused]
+        assert len(rest) <= 1, f"more than one report: {rest}"
+        return Result(process.returncode, out, err, rest[0] if rest else {}, refused)
 
     def run(self, command, *, input=None, **options):
         """Runs a command (a text: by bash) in the jail, to its end."""

@@ -18,8 +18,10 @@ STOPPED = "the process was told to stop while the command ran"
 
 
 class Event:
-    def __init__(self, seq, epoch, time, kind, body):
+    def __init__(self, seq, epoch, time, kind, body, output=None):
         self.seq, self.epoch, self.time, self.kind, self.body = seq, epoch, time, kind, json.loads(body)
+        if output is not None:
+            self.body["content"] = output
         self.row = (seq, epoch, time, kind, body)
 
     def __getitem__(self, name):
@@ -46,8 +48,8 @@ class Journal:
             self.integrity = [row[0] for row in database.execute("PRAGMA integrity_check")]
             self.head = dict(database.execute("SELECT * FROM head").fetchone())
             self.spent = json.loads(self.head["spent"])
-            self.events = [Event(row["seq"], row["epoch"], row["ts"], row["kind"], row["body"])
-                           for row in database.execute("SELECT * FROM event ORDER BY seq")]
+            self.events = [Event(*row) for row in database.execute(
+                "SELECT seq, epoch, ts, kind, body, data FROM event LEFT JOIN blob ON sha256 = blob ORDER BY seq")]
             self.calls = [dict(row) for row in database.execute("SELECT * FROM call ORDER BY turn, ord")]
             self.requests = [dict(row) for row in database.execute("SELECT * FROM llm ORDER BY seq")]
             self.todos = [dict(row) for row in database.execute("SELECT * FROM todo ORDER BY ord")]

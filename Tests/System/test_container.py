@@ -11,6 +11,7 @@ import container
 from model_server_process import ModelServerProcess
 from nats_client import NATS
 from nats_process import NATSProcess
+from turns import execute, job_of, turn
 
 HERE = pathlib.Path(__file__).resolve().parent
 KEY = "test-key-of-the-container-tests"
@@ -183,3 +184,18 @@ def test_the_jail_of_the_container_hides_what_is_not_the_models(pod, model):
     environment = read(pod.workspace / "project/environment.txt")
     assert "SOME_VARIABLE" not in environment and "AGENT_" not in environment and "JOB_ID" not in environment
     assert not (pod.workspace / "project/strategic-write").exists()
+
+
+def test_a_command_that_would_fill_the_pods_memory_is_ended_and_the_pod_is_not(pod, tmp_path):
+    hog = "echo begun >> log; python3 -c 'bytearray(1 << 30)'; echo not reached >> log"
+    shared = "head -c 600M /dev/zero > $TMPDIR/big && cat $TMPDIR/big $TMPDIR/big | wc -c && rm $TMPDIR/big"
+    job = job_of(turn(execute(hog)),
+                 turn(execute(shared), expect=["the command was ended: the pod's memory is", "of 300 MiB"]),
+                 turn(execute("cat log"), expect=["1258291200"]))
+    with ModelServerProcess(job, tmp_path) as model:
+        started = pod.start(settings(model, AGENT_LOG_FORMAT="json"), memory="300m")
+        end_well(pod, started)
+        assert no_script_error(model)
+    assert read(pod.workspace / "project/log") == "begun\n"
+    records = [json.loads(line) for line in started.output().splitlines() if '"exhausted"' in line]
+    assert len(records) == 1 and "memory" in json.dumps(records[0]), records

@@ -135,12 +135,3 @@ def test_no_capability_and_no_way_to_one(workspace):
     values = dict(line.split(":\t") for line in done.out.splitlines())
     assert values.pop("NoNewPrivs") == "1"
     assert {int(value, 16) for value in values.values()} == {0}
-
-
-def test_only_the_proxys_port_can_be_connected_to(workspace, outsider):
-    connect = "exec 5<>/dev/tcp/127.0.0.1/{}"
-    assert workspace.run(connect.format(outsider.port), proxy_port=outsider.port).code == 0
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        assert workspace.run(connect.format(port), proxy_port=outsider.port).code == 1
-        assert workspace.bare(connect.format(port)).code == 0

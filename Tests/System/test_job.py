@@ -9,9 +9,9 @@ from job_ends import end_well
 from turns import SMALL_JOB, call, complete, done, execute, job_of, plan, turn
 
 
-STRATEGIC = {"execute", "read_file", "list_files", "search", "plan_write", "todo_stage", "begin_tactical", "ask_human",
+STRATEGIC = {"execute", "background", "read_file", "list_files", "search", "plan_write", "todo_stage", "begin_tactical", "ask_human",
              "job_complete"}
-TACTICAL = {"execute", "read_file", "list_files", "search", "write_file", "edit_file", "todo_update", "end_phase"}
+TACTICAL = {"execute", "background", "read_file", "list_files", "search", "write_file", "edit_file", "todo_update", "end_phase"}
 
 
 # MARK: A whole job

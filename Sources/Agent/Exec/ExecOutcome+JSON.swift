@@ -10,6 +10,7 @@ extension ExecOutcome {
             "exit_code": .int(Int64(exitCode)), "killed": .int(Int64(report.killed)), "wall_ms": .int(report.wall),
             "user_ms": .int(report.user), "system_ms": .int(report.system),
             "max_rss_kb": .int(report.maximumResident), "stdout": output.json, "stderr": errors.json,
+            "violations": .array(report.violations.all.map(\.json)), "refused": .array(refused.map { .string($0) }),
         ]
         switch report.end {
         case .exited: members["end"] = "exited"
@@ -20,6 +21,10 @@ extension ExecOutcome {
         case .cancelled:
             members["end"] = "cancelled"
             if let signal { members["signal"] = .int(Int64(signal)) }
+        case .exhausted(let resource, let message):
+            members["end"] = "exhausted"
+            members["resource"] = .string(resource.rawValue)
+            members["message"] = .string(message)
         case .failed(let stage, let code, let message):
             members["end"] = "failed"
             members["stage"] = .string(stage)

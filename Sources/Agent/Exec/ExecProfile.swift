@@ -15,8 +15,9 @@ package enum ExecProfile: String, CaseIterable, Sendable {
         case .tactical: return .tactical
         case .strategic: return .strategic
         case .noneNetwork:
-            // Without a proxy neither its port is granted nor its variables are set.
-            commands.proxy = Settings.Proxy()
+            // Then neither are the proxy's variables set.
+            commands.network.policy = .none
+            commands.network.listening = .none
             return .tactical
         }
     }

@@ -39,6 +39,9 @@ package struct ExecOutcome {
     package var output = OutputCapture.Parts()
     package var errors = OutputCapture.Parts()
 
+    /// What the jail refused, in words that one can act on; of files only where the output was captured.
+    package var refused: [String] = []
+
     init(report: JailReport) { self.report = report }
 
     /// What to exit with: the command's own code, or a shell's for how it ended.
@@ -75,6 +78,9 @@ extension JailedCommands {
         // A command that was over by then has its own code, if all it wrote got through.
         if outcome.report.end == .cancelled || !relay.isDelivered { outcome.signal = relay.signal }
         if let captures { (outcome.output, outcome.errors) = (captures.0.parts, captures.1.parts) }
+        let said = outcome.errors.head + outcome.errors.tail + (plan.hasTerminal ? outcome.output.head : [])
+        outcome.refused = narrowed.refusals(
+            outcome.report, output: String(decoding: said, as: UTF8.self), profile: profile)
         return outcome
     }
 }

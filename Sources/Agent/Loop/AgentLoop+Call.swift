@@ -71,6 +71,21 @@ extension AgentLoop {
     }
 }
 
+extension AgentLoop {
+    /// Records of a background command that it ended with its process.
+    ///
+    /// - Throws: `StoreError`.
+    func settle(_ gone: JobState.Background) throws(StoreError) {
+        let printed = OutputCapture.text(ofSpool: commands.spool(gone.id)) ?? ""
+        let text = """
+            The background command \(gone.id) (`\(gone.command)`) is no longer running: the process that it belonged to \
+            was killed, and everything of it with it. \
+            \(printed.isEmpty ? "It had printed nothing." : "What it had printed:\n\(printed.clipped(4000))")
+            """
+        try ledger.commit(.backgroundEnded(.init(call: gone.id, how: .lost, content: text)))
+    }
+}
+
 extension LoopEnd {
     /// The end of a process that cannot have its jail.
     package static func noJail(_ problem: JailUnavailable) -> LoopEnd {

@@ -20,7 +20,7 @@ extension AgentLoop {
             guard left >= 256 else {
                 let reason =
                     "AGENT_MAX_TOKENS: \(state.spent.tokens) of \(tokens) are used; the next request needs \(input)"
-                try ledger.commit(.statusChanged(.init(status: .finished(.budgetExhausted, reason: reason))))
+                try finish(.budgetExhausted, reason)
                 return nil
             }
             request.maxOutputTokens = min(request.maxOutputTokens, left)
@@ -83,7 +83,7 @@ extension AgentLoop {
                     + "(\(model))")
         case .overflow:
             let reason = "the conversation no longer fits the model's context window (\(error))"
-            try ledger.commit(.statusChanged(.init(status: .finished(.failed, reason: reason))))
+            try finish(.failed, reason)
             return nil
         default:
             return LoopEnd(.tryAgain, outcome: "try_again", reason: "the LLM cannot be used (\(error))")

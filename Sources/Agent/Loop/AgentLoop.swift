@@ -11,6 +11,7 @@ package final class AgentLoop {
     let provider: any LLMProvider
     let tools: ToolSet
     let commands: JailedCommands
+    let background: BackgroundCommands
     let tree: ProjectTree
     let settings: Settings
     let model: String
@@ -21,19 +22,23 @@ package final class AgentLoop {
 
     package init(
         ledger: Ledger, provider: any LLMProvider, model: String, tools: ToolSet, commands: JailedCommands,
-        tree: ProjectTree, settings: Settings, attention: any LoopAttention, display: any LiveDisplay
+        background: BackgroundCommands, tree: ProjectTree, settings: Settings, attention: any LoopAttention,
+        display: any LiveDisplay
     ) {
         self.ledger = ledger
         self.provider = provider
         self.model = model
         self.tools = tools
         self.commands = commands
+        self.background = background
         self.tree = tree
         self.settings = settings
-        self.attention = CommandRecorder(attention) { command throws(StoreError) in
+        self.attention = CommandRecorder(attention, background: background) { command throws(StoreError) in
             guard !ledger.state.seenCommands.contains(command.id) else { return }
             let isFirstTask = command.kind == .task && ledger.state.task == nil
-            try ledger.commit(isFirstTask ? [.commandReceived(command), Self.opening] : [.commandReceived(command)])
+            // A cancelled job is over: nothing of it may run on.
+            let ends = command.kind == .cancel ? background.endAll(.job) : []
+            try ledger.commit(ends + [.commandReceived(command)] + (isFirstTask ? [Self.opening] : []))
         }
         self.display = display
     }
@@ -45,6 +50,12 @@ package final class AgentLoop {
     /// - Throws: `StoreError`: the process must end at once.
     package func run(task: Event.TaskReceived?) throws(StoreError) -> LoopEnd {
         if let task, ledger.state.task == nil { try ledger.commit([.taskReceived(task), Self.opening]) }
+        let end = try takeSteps()
+        try record(background.endAll(.stopped))
+        return end
+    }
+
+    private func takeSteps() throws(StoreError) -> LoopEnd {
         while true {
             if let end = try takeIn() { return end }
             switch ledger.state.nextStep(limits: settings.limits, now: Clock.wall) {
@@ -55,21 +66,33 @@ package final class AgentLoop {
             case .backOff(let until):
                 if let end = backOff(until: until) { return end }
             case .settleInterrupted(let call): try settle(call)
+            case .settleBackground(let command): try settle(command)
             case .run(let call): if let end = try run(call) { return end }
             case .changePhase(let phase, let reason): try change(to: phase, reason: reason)
             case .verify: if let end = try verify() { return end }
             case .note(let note): try ledger.commit(.noted(note))
             case .ask: if let end = try ask() { return end }
-            case .finish(let outcome, let reason):
-                try ledger.commit(.statusChanged(.init(status: .finished(outcome, reason: reason))))
+            case .finish(let outcome, let reason): try finish(outcome, reason)
             case .ended: return ended
             }
         }
     }
 
+    /// Ends the job for good, and everything that still runs of it.
+    func finish(_ outcome: Outcome, _ reason: String) throws(StoreError) {
+        try ledger.commit(
+            background.endAll(.job) + [.statusChanged(.init(status: .finished(outcome, reason: reason)))])
+    }
+
+    private func record(_ events: [Event]) throws(StoreError) {
+        if !events.isEmpty { try ledger.commit(events) }
+    }
+
     /// Beats, and records what has come from outside before anything is done about it.
     private func takeIn() throws(StoreError) -> LoopEnd? {
-        guard try attention.settle(), !ledger.state.isFinished else { return nil }
+        let mustStop = try attention.settle()
+        try record(background.takeEnded())
+        guard mustStop, !ledger.state.isFinished else { return nil }
         return LoopEnd(.stopped, outcome: "stopped", reason: "stopped by SIGTERM; everything is saved")
     }
 
@@ -86,8 +109,11 @@ package final class AgentLoop {
         // A verification is no phase of the model's: it has no number of its own.
         let number = phase == .verify ? state.phaseNumber : state.phaseNumber + 1
         let brief = Prompt.brief(of: phase, number: number, state: state, reason: reason)
+        // What was started to act must not go on changing files while the model only looks, or while they are checked.
         try ledger.commit(
-            .phaseChanged(.init(from: state.phase, to: phase, number: number, reason: reason, brief: brief)))
+            background.endAll(.phase) + [
+                .phaseChanged(.init(from: state.phase, to: phase, number: number, reason: reason, brief: brief))
+            ])
     }
 
     /// One second of waiting for something from outside, within the process's patience.

@@ -6,22 +6,30 @@ import Events
 /// while a command runs, the cancellation after it would have to wait for the command's end. The fold is made for it:
 /// what a message says waits until no call and no request is open.
 ///
+/// It also takes in what commands in the background print.
+///
 /// A cancellation itself is recorded only between steps, after the result of the call that it ends.
 final class CommandRecorder: Attention {
     private let source: any LoopAttention
+    private let background: BackgroundCommands
     private let record: (Event.CommandReceived) throws(StoreError) -> Void
     private var cancellations: [Event.CommandReceived] = []
     /// Why a command could not be recorded: the process must end.
     private var failure: StoreError?
 
-    init(_ source: any LoopAttention, record: @escaping (Event.CommandReceived) throws(StoreError) -> Void) {
+    init(
+        _ source: any LoopAttention, background: BackgroundCommands,
+        record: @escaping (Event.CommandReceived) throws(StoreError) -> Void
+    ) {
         self.source = source
+        self.background = background
         self.record = record
     }
 
-    var descriptors: [Int32] { source.descriptors }
+    var descriptors: [Int32] { source.descriptors + background.descriptors }
 
     func attend() -> Interruption? {
+        background.pump()
         let interruption = source.attend()
         for command in source.takeCommands() {
             if command.kind == .cancel {

@@ -9,7 +9,8 @@ enum Prompt {
         and the result is verified.
 
         Work in the project tree; commands start in it, and paths are relative to it. Commands run in a jail: they \
-        can write only to the project tree, the home and the temporary folder, and nothing they start outlives them. \
+        can write only to the project tree, the home and the temporary folder, and nothing they start outlives them; one \
+        that you start in the background runs until its phase ends. \
         The process you run in can be stopped at any time and goes on in another place; a command that was running \
         then is reported as interrupted: look what it did before you repeat it. Always call a tool; a text alone \
         does nothing.

@@ -7,6 +7,8 @@ package enum Step: Equatable {
     case backOff(until: Int64)
     /// A call that was running when its process ended, and must not be run again by itself.
     case settleInterrupted(OpenCall)
+    /// A background command that was running when its process ended: it is gone.
+    case settleBackground(JobState.Background)
     case run(OpenCall)
     case changePhase(to: Phase, reason: String)
     case verify
@@ -23,6 +25,7 @@ extension JobState {
     package func nextStep(limits: Limits, now: Int64) -> Step {
         if isFinished { return .ended }
         if task == nil { return .waitForTask }
+        if let gone = background.first(where: { $0.epoch != epoch }) { return .settleBackground(gone) }
         if status == .paused { return .waitForHuman(reason: "paused") }
         // Calls come before anything else: no answer may stay without its results.
         if let call = calls.first(where: { $0.state != .finished }) { return step(for: call) }

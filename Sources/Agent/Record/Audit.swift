@@ -13,6 +13,8 @@ package struct Audit {
     private var phase = Phase.strategic
     private var phaseChanges = 0
     private var commands: Set<String> = []
+    /// Commands in the background that run, as far as the journal says.
+    private var background: Set<String> = []
     private var isFinished = false
     private var hasTask = false
 
@@ -70,6 +72,10 @@ package struct Audit {
             if body.passed { isFinished = true }
         case .statusChanged(let body):
             if case .finished = body.status { isFinished = true } else { refuseAfterEnd(seq) }
+        case .backgroundEnded(let body):
+            if background.remove(body.call) == nil {
+                violated(seq, "background command \(body.call) was not running")
+            }
         }
     }
 
@@ -104,6 +110,7 @@ package struct Audit {
             return violated(seq, "a result of call \(body.call), which is unknown")
         }
         calls[body.call]?.results += 1
+        for case .backgroundStarted(let id, _) in body.effects { background.insert(id) }
         if known.results > 0 { violated(seq, "call \(body.call) has a second result") }
         if known.starts == 0, body.outcome != .refused, body.outcome != .interrupted {
             violated(seq, "call \(body.call) has a result and was never started")
@@ -111,6 +118,7 @@ package struct Audit {
     }
 
     private mutating func changed(_ body: Event.PhaseChanged, _ seq: Int64) {
+        if !background.isEmpty { violated(seq, "a phase ends while \(background.sorted().first ?? "") runs on") }
         if body.from != phase { violated(seq, "a way out of \(body.from.rawValue) while in \(phase.rawValue)") }
         let isLegal =
             switch (body.from, body.to) {

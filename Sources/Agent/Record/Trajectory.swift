@@ -43,6 +43,9 @@ package enum Trajectory {
                 let report = body.report.map { "- \($0)" }.joined(separator: "\n")
                 parts.append("**Verification \(body.passed ? "passed" : "failed")**\n\n\(report)")
             case .statusChanged(let body): parts.append("**\(body.status.word)**")
+            case .backgroundEnded(let body):
+                parts.append(
+                    "*Background command \(body.call) is over: \(body.how.rawValue)*\n\n" + quoted(body.content))
             }
         }
         let state = JobState(folding: events)

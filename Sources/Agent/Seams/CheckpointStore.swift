@@ -45,11 +45,14 @@ package struct StoreError: Error, Equatable, CustomStringConvertible {
 package struct Acquisition: Sendable {
     /// The new owner's epoch, larger than all before.
     package let epoch: Int64
-    /// The whole journal in order; empty for a new job.
+    /// The fold of the journal's beginning; for a new job, or if all of it is in `events`, a state of nothing.
+    package let state: JobState
+    /// The journal after that, in order; empty for a new job.
     package let events: [StoredEvent]
 
-    package init(epoch: Int64, events: [StoredEvent]) {
+    package init(epoch: Int64, state: JobState = JobState(), events: [StoredEvent]) {
         self.epoch = epoch
+        self.state = state
         self.events = events
     }
 }
@@ -61,7 +64,8 @@ package struct Acquisition: Sendable {
 ///   then on with `fenced`.
 /// - `append` stores all its events in one transaction that is on the disk when it returns (power loss included), or
 ///   none of them. Their numbers go on without a gap and their epoch is the owner's; anything else is refused.
-///   `state` is the fold after them; implementations keep of it what readers need.
+///   `state` is the fold after them; implementations keep of it what readers need, and may give it back in a later
+///   `Acquisition` instead of the events that it is the fold of.
 /// - A store is used from one thread. After a throw other than of `full` it is not used again.
 package protocol CheckpointStore: AnyObject {
     func acquire() throws(StoreError) -> Acquisition

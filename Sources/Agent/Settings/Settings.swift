@@ -9,10 +9,15 @@ package struct Settings: Sendable {
     package var model: ModelSettings
     package var limits: Limits
     package var proxy: Proxy
+    package var network: NetworkSettings
     /// The most that one command may take, in milliseconds.
     package var commandTimeout: Int64
     /// What the configuration adds to the environment of commands.
     package var commandEnvironment: CommandEnvironment
+    /// The most that one background command may take, in milliseconds.
+    package var backgroundTimeout: Int64
+    /// What one command may use of the pod's memory and volumes.
+    package var commandLimits: JailLimits
     /// A shell command that VERIFY runs in the jail: it must exit with 0.
     package var acceptance: String?
     /// How long a process waits for a human, in milliseconds, before it exits with `tryAgain`.
@@ -67,8 +72,11 @@ package struct Settings: Sendable {
         model = try ModelSettings(source)
         limits = try Limits(source)
         proxy = Proxy(source)
+        network = try NetworkSettings(source, proxy: proxy)
         commandTimeout = try Self.commandTimeout(source)
         commandEnvironment = try CommandEnvironment(source, environment: environment)
+        backgroundTimeout = try source.seconds("AGENT_BACKGROUND_TIMEOUT_SECONDS", 1...604_800, default: 3600)
+        commandLimits = try JailLimits(source, folders: folders)
         acceptance = source["AGENT_ACCEPTANCE"]
         inputWait = try source.seconds("AGENT_INPUT_WAIT_SECONDS", 0...604_800, default: 3600)
         delivery = try DeliverySettings(source)

@@ -20,6 +20,8 @@ package enum Event: Equatable, Sendable {
     case noted(Noted)
     case verified(Verified)
     case statusChanged(StatusChanged)
+    /// A command that ran in the background is over.
+    case backgroundEnded(BackgroundEnded)
 
     package struct Acquired: Codable, Equatable, Sendable {
         package var version: String
@@ -228,6 +230,33 @@ package enum Event: Equatable, Sendable {
         }
     }
 
+    package struct BackgroundEnded: Codable, Equatable, Sendable {
+        package enum How: String, Codable, Sendable {
+            /// By itself, or at a limit.
+            case finished
+            /// By the model's wish.
+            case killed
+            /// With its phase, with the job, or because this process was told to stop.
+            case phase, job, stopped
+            /// With its process, which was killed.
+            case lost
+        }
+        /// The call that started it.
+        package var call: String
+        package var how: How
+        /// What the model is told; nothing if empty.
+        package var content: String
+        /// Facts for the log.
+        package var facts: [String: JSON]
+
+        package init(call: String, how: How, content: String, facts: [String: JSON] = [:]) {
+            self.call = call
+            self.how = how
+            self.content = content
+            self.facts = facts
+        }
+    }
+
     package struct StatusChanged: Codable, Equatable, Sendable {
         package var status: Status
 
@@ -248,4 +277,6 @@ package enum Effect: Codable, Equatable, Sendable {
     case completionClaimed(summary: String, deliverables: [String])
     /// A file of the project tree was written.
     case artifactChanged(path: String)
+    /// A command runs in the background, under its call's id, until a `backgroundEnded` or the end of its process.
+    case backgroundStarted(id: String, command: String)
 }

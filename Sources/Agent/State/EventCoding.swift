@@ -6,6 +6,12 @@ package struct EventCodingError: Error, CustomStringConvertible {
 }
 
 extension Event {
+    /// All kinds that can be stored.
+    package static let kinds = [
+        "acquired", "task_received", "command_received", "llm_intent", "llm_done", "llm_failed", "call_started",
+        "call_finished", "phase_changed", "noted", "verified", "status_changed",
+    ]
+
     /// The kind, as it is stored.
     package var kind: String {
         switch self {
@@ -21,6 +27,7 @@ extension Event {
         case .noted: "noted"
         case .verified: "verified"
         case .statusChanged: "status_changed"
+        case .backgroundEnded: "background_ended"
         }
     }
 
@@ -39,6 +46,7 @@ extension Event {
         case .noted(let body): try Event.text(body)
         case .verified(let body): try Event.text(body)
         case .statusChanged(let body): try Event.text(body)
+        case .backgroundEnded(let body): try Event.text(body)
         }
     }
 
@@ -57,6 +65,7 @@ extension Event {
         case "noted": self = .noted(try Event.value(body))
         case "verified": self = .verified(try Event.value(body))
         case "status_changed": self = .statusChanged(try Event.value(body))
+        case "background_ended": self = .backgroundEnded(try Event.value(body))
         default: throw EventCodingError(description: "unknown event kind \(kind): written by a newer version?")
         }
     }

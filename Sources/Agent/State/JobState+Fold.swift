@@ -35,6 +35,9 @@ extension JobState {
         case .noted(let body): note(body)
         case .verified(let body): verify(body)
         case .statusChanged(let body): status = body.status
+        case .backgroundEnded(let body):
+            background.removeAll { $0.id == body.call }
+            if !body.content.isEmpty { notes.append(body.content) }
         }
         flush()
     }
@@ -152,6 +155,8 @@ extension JobState {
         case .completionClaimed(let summary, let deliverables):
             claim = Claim(summary: summary, deliverables: deliverables)
         case .artifactChanged: noteProgress()
+        case .backgroundStarted(let id, let command):
+            background.append(Background(id: id, command: command, epoch: epoch))
         }
     }
 

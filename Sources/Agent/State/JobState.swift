@@ -34,8 +34,12 @@ package struct OpenCall: Codable, Equatable, Sendable {
 
 /// The job as it stands: the fold of its journal, and nothing besides.
 ///
-/// A pure value. Two processes that fold the same journal have the same state, whatever they were doing before.
-package struct JobState: Equatable, Sendable {
+/// A pure value. Two processes that fold the same journal have the same state, whatever they were doing before. What is
+/// encoded of it in a snapshot has the version `formatVersion`.
+package struct JobState: Codable, Equatable, Sendable {
+    /// Raised whenever a field comes, goes or changes its meaning: a snapshot of another version is not used.
+    package static let formatVersion: Int64 = 1
+
     package var seq: Int64 = 0
     package var epoch: Int64 = 0
     package var time: Int64 = 0
@@ -54,6 +58,8 @@ package struct JobState: Equatable, Sendable {
     package var messages: [Message] = []
     /// The calls of the last answer; empty once all their results are in `messages`.
     package var calls: [OpenCall] = []
+    /// Commands that run in the background, as far as the journal knows.
+    package var background: [Background] = []
     /// What the model is to be told as soon as no call is open.
     package var notes: [String] = []
     /// A request that was sent and has no answer yet.
@@ -82,6 +88,19 @@ package struct JobState: Equatable, Sendable {
     package var callCounts = CallCounts()
 
     package init() {}
+
+    /// A command in the background: its call's id, its beginning, and the epoch that it belongs to.
+    package struct Background: Codable, Equatable, Sendable {
+        package var id: String
+        package var command: String
+        package var epoch: Int64
+
+        package init(id: String, command: String, epoch: Int64) {
+            self.id = id
+            self.command = command
+            self.epoch = epoch
+        }
+    }
 
     /// What `job_complete` claimed.
     package struct Claim: Codable, Equatable, Sendable {

@@ -27,6 +27,7 @@ package struct JobStatus {
             "step": .int(Int64(state.spent.steps)), "epoch": .int(state.epoch), "seq": .int(state.seq),
             "task": state.task.map { .string($0) } ?? .null, "plan": .string(state.plan),
             "todos": .array(state.todos.map(\.json)),
+            "background": .array(state.background.map { ["id": .string($0.id), "command": .string($0.command)] }),
             "calls": [
                 "run": .int(Int64(state.callCounts.run)), "ended": .int(Int64(state.callCounts.ended)),
                 "reused": .int(Int64(state.callCounts.reused)),

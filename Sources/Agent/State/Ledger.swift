@@ -1,3 +1,4 @@
+package import Contracts
 import LinuxSystem
 
 /// The job's state together with its journal: the one way to change either.
@@ -5,9 +6,12 @@ import LinuxSystem
 /// An event is first on the disk and then in `state`; a process that dies between the two reads it back. Used from
 /// the loop's thread.
 package final class Ledger {
-    /// The fold of everything committed.
+    /// The fold of everything committed. After a commit that failed it is not to be used: the loop ends then.
     package private(set) var state: JobState
+    /// Where the job is by the last commit that succeeded.
+    package private(set) var progress: StatusLine.Progress
     private let store: any CheckpointStore
+    private let epoch: Int64
     private let now: () -> Int64
     /// Called after each commit with the state after it.
     package var onCommit: (JobState) -> Void = { _ in }
@@ -21,26 +25,28 @@ package final class Ledger {
         self.store = store
         self.now = now
         let acquisition = try store.acquire()
-        state = JobState(folding: acquisition.events)
-        state.epoch = acquisition.epoch
-        try commit([.acquired(.init(version: version, host: host, resumed: !acquisition.events.isEmpty))])
+        state = acquisition.state
+        for event in acquisition.events { state.apply(event) }
+        progress = state.progress
+        epoch = acquisition.epoch
+        try commit([.acquired(.init(version: version, host: host, resumed: state.seq > 0))])
     }
 
     /// Appends the events in one transaction and folds them in.
     ///
-    /// - Throws: `StoreError`; the state is then as before.
+    /// In place: a copy of the state for each commit would cost more the longer the conversation is.
+    /// - Throws: `StoreError`; nothing is on the disk then, and the ledger has come to its end.
     package func commit(_ events: [Event]) throws(StoreError) {
         // A clock that went back must not make time in the journal go back.
         let time = max(now(), state.time)
-        var next = state
         var stored: [StoredEvent] = []
         for event in events {
-            let entry = StoredEvent(seq: next.seq + 1, epoch: state.epoch, time: time, event: event)
-            next.apply(entry)
+            let entry = StoredEvent(seq: state.seq + 1, epoch: epoch, time: time, event: event)
+            state.apply(entry)
             stored.append(entry)
         }
-        try store.append(stored, state: next)
-        state = next
+        try store.append(stored, state: state)
+        progress = state.progress
         onCommit(state)
     }
 

@@ -9,7 +9,7 @@ package struct CommandEnvironment: Equatable, Sendable {
     package mutating func set(_ name: String, _ value: String) { additions[name] = value }
 
     /// All of it, as `NAME=value`, each name once.
-    package func entries(folders: Folders, proxy: Settings.Proxy) -> [String] {
+    package func entries(folders: Folders, proxy: Settings.Proxy, network: NetworkSettings) -> [String] {
         var variables = [
             ("PATH", "\(folders.home)/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
             ("HOME", folders.home), ("USER", "agent"), ("LOGNAME", "agent"), ("SHELL", "/bin/bash"),
@@ -17,10 +17,12 @@ package struct CommandEnvironment: Equatable, Sendable {
             ("TMPDIR", folders.temporary), ("PAGER", "cat"), ("GIT_PAGER", "cat"), ("GIT_TERMINAL_PROMPT", "0"),
         ]
         for (name, value) in [("HTTP_PROXY", proxy.http), ("HTTPS_PROXY", proxy.https), ("NO_PROXY", proxy.exceptions)]
-        {
+        where network.usesProxy {
             guard let value else { continue }
             variables += [(name, value), (name.lowercased(), value)]
         }
+        // Commands have no UDP: glibc is to ask name servers by TCP (resolv.conf(5)).
+        if network.looksUpNames { variables.append(("RES_OPTIONS", "use-vc")) }
         let standard = Set(variables.map(\.0))
         return variables.map { name, value in "\(name)=\(additions[name] ?? value)" }
             + additions.filter { !standard.contains($0.key) }.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }

@@ -6,17 +6,21 @@ struct ExecuteTool: Tool {
     let commands: JailedCommands
     /// The most that a call may ask for, in milliseconds.
     let longest: Int64
+    let background: BackgroundCommands
     let specification = ToolSpecification(
         name: "execute",
         description: """
             Run a command with bash in the project tree. It may write only to the project tree (read-only in the \
-            strategic phase), the home, /dev/shm and the folder $TMPDIR; there is no network unless a proxy is set. \
-            Everything it started is ended when it ends. Long output is shortened in the middle.
+            strategic phase), the home, /dev/shm and the folder $TMPDIR. It connects only to what the configuration \
+            allows, mostly a proxy that is set in its environment, and to servers that commands start themselves. \
+            Everything it started is ended when it ends. Long output is shortened in the middle. With background: true \
+            it goes on while you do other things, until the phase ends at the latest; see the tool background.
             """,
         inputSchema: schema(
             [
                 "command": property("string", "The command line for bash -c."),
                 "timeout_seconds": property("integer", "The time limit; 120 if not given."),
+                "background": property("boolean", "Start it and return at once, for servers and long builds."),
             ], required: ["command"]))
     let phases: Set<Phase> = [.strategic, .tactical]
     // What a shell command did before it was cut off, nobody knows: it is never run again by itself.
@@ -27,12 +31,13 @@ struct ExecuteTool: Tool {
         guard command.utf8.count <= 100_000, !command.utf8.contains(0) else {
             throw .refused(ToolRefusal("The command is longer than 100,000 bytes or has a NUL byte; write a script."))
         }
+        if try call.input.flag("background") { return try runInBackground(command, call) }
         let most = Int(longest / 1000)
         let seconds = try call.input.number("timeout_seconds", 1...most, default: min(120, most))
         let result = try commands.run(
-            ["bash", "-c", command], call: call, profile: call.state.phase == .strategic ? .strategic : .tactical,
+            ["bash", "-c", command], call: call, profile: call.state.phase.commandProfile,
             timeout: Int64(seconds) * 1000)
-        return result.toolResult(timeoutSeconds: seconds)
+        return result.described(timeoutSeconds: seconds)
     }
 }
 
@@ -58,7 +63,7 @@ struct SearchTool: Tool {
             timeout: 60000)
         // 1 is grep's word for no match.
         if result.report.end == .exited(1), result.outputBytes == 0 { return ToolResult("No match.") }
-        return result.toolResult(timeoutSeconds: 60)
+        return result.described(timeoutSeconds: 60)
     }
 }
 
@@ -81,7 +86,7 @@ struct ListFilesTool: Tool {
             ["find", path, "-name", ".git", "-prune", "-o", "-type", "f", "-printf", "%P\\t%s bytes\\n"], call: call,
             profile: .strategic, timeout: 60000)
         if result.report.end == .exited(0), result.outputBytes == 0 { return ToolResult("There are no files.") }
-        return result.toolResult(timeoutSeconds: 60)
+        return result.described(timeoutSeconds: 60)
     }
 }
 
@@ -112,10 +117,11 @@ extension CommandResult {
     }
 
     /// The result as the model and the log see it.
-    fileprivate func toolResult(timeoutSeconds: Int) -> ToolResult {
+    func described(timeoutSeconds: Int) -> ToolResult {
         var facts: [String: JSON] = [
             "output_bytes": .int(Int64(outputBytes)), "output_lines": .int(Int64(outputLines)),
-            "killed": .int(Int64(report.killed)), "user_ms": .int(report.user), "system_ms": .int(report.system),
+            "spooled_bytes": .int(Int64(spooledBytes)), "killed": .int(Int64(report.killed)),
+            "user_ms": .int(report.user), "system_ms": .int(report.system),
             "max_rss_kb": .int(report.maximumResident),
         ]
         var outcome = Event.CallFinished.Outcome.done
@@ -135,12 +141,39 @@ extension CommandResult {
         case .cancelled:
             outcome = .interrupted
             headline = "interrupted: the process was told to stop while the command ran"
+        case .exhausted(let resource, let message):
+            facts["exhausted"] = .string(resource.rawValue)
+            outcome = .failed
+            headline = "the command was ended: \(message); \(resource.advice)"
         case .failed(let stage, _, let message):
             outcome = .failed
             headline = stage == "watch" || stage == "kill" ? message : "not run: \(message)"
         }
         var text = headline + "\n"
         if report.killed > 0 { text += "\(report.killed) background processes were killed at its end\n" }
+        if spooledBytes < outputBytes {
+            text += "of its \(outputBytes) bytes of output only the first \(spooledBytes) are kept in the log's file\n"
+        }
+        if !refusals.isEmpty || !report.violations.all.isEmpty {
+            facts["refused"] = .array(report.violations.all.map(\.json))
+            facts["refusals"] = .array(refusals.map { .string($0) })
+            text += refusals.map { "the jail refused: \($0)\n" }.joined()
+        }
         return ToolResult(text + output, outcome: outcome, facts: facts)
     }
+}
+
+extension JailReport.Resource {
+    /// What a model can do about it.
+    fileprivate var advice: String {
+        switch self {
+        case .memory: "use less at a time: smaller pieces, fewer processes side by side, no files in /dev/shm"
+        case .disk: "remove what is not needed before you go on"
+        }
+    }
+}
+
+extension Phase {
+    /// What a command of this phase may do.
+    var commandProfile: JailProfile { self == .strategic ? .strategic : .tactical }
 }

@@ -9,10 +9,12 @@ package struct CommandResult: Equatable, Sendable {
     package var output: String
     package var outputBytes: Int
     package var outputLines: Int
-    /// The file with the whole output.
-    package var spool: String
+    /// How much of the output, from its beginning, the spool file holds.
+    package var spooledBytes: Int
     /// Why the command was ended from outside, if it was.
     package var interruption: Interruption?
+    /// What the jail refused, in words that the model can act on.
+    package var refusals: [String] = []
 }
 
 /// Runs commands through `agent-jail`, one at a time.
@@ -21,15 +23,20 @@ package struct JailedCommands: Sendable {
     package var program: String
     package var folders: Folders
     package var proxy: Settings.Proxy
+    /// What commands may connect to; by default the proxy, if there is one.
+    package var network: NetworkSettings
     /// What a command finds in its environment.
     package var environment = CommandEnvironment()
     /// From SIGTERM to SIGKILL at a time limit, in milliseconds.
     package var grace: Int64 = 2000
+    package var limits: JailLimits
 
-    package init(program: String, folders: Folders, proxy: Settings.Proxy) {
+    package init(program: String, folders: Folders, proxy: Settings.Proxy, limits: JailLimits = JailLimits()) {
         self.program = program
         self.folders = folders
         self.proxy = proxy
+        network = NetworkSettings(proxy: proxy)
+        self.limits = limits
     }
 
     /// Runs `command` and returns when no process of it exists any more.
@@ -39,57 +46,38 @@ package struct JailedCommands: Sendable {
     package func run(
         _ command: [String], id: String, profile: JailProfile, timeout: Int64, attention: any Attention
     ) throws(JailUnavailable) -> CommandResult {
-        let request = request(command, profile: profile, timeout: timeout)
-        let spool = "\(folders.outputs)/\(id).out"
+        let spool = spool(id)
         do throws(SystemError) {
-            var capture = try OutputCapture(spoolPath: spool)
-            let (report, interruption) = try supervise(request, into: &capture, attention: attention)
+            let request = request(command, profile: profile, timeout: timeout)
+            var capture = OutputCapture(spoolPath: spool)
+            let process = try JailProcess(program: program, request)
+            var watch = Watch(process)
+            // The janitor keeps the time limit; this one is for a janitor that hangs.
+            let (allowed, overflow) = request.timeout.addingReportingOverflow(request.grace + 10000)
+            watch.run(
+                process, into: &capture, attention: attention,
+                until: overflow ? .never : .after(milliseconds: allowed))
+            let report = process.settle(report: watch.report)
+            let text = capture.text
             return CommandResult(
-                report: report, output: capture.text, outputBytes: capture.bytes, outputLines: capture.lines,
-                spool: spool, interruption: interruption)
+                report: report, output: text, outputBytes: capture.bytes, outputLines: capture.lines,
+                spooledBytes: capture.spooled, interruption: watch.interruption,
+                refusals: refusals(report, output: text, profile: profile))
         } catch {
             throw JailUnavailable("the command cannot be started through \(program): \(error)")
         }
     }
 
+    /// The file with the output of a call's command.
+    func spool(_ id: String) -> String { "\(folders.outputs)/\(id).out" }
+
     /// What the jail is asked for: the same for the loop's tools and for `agent-init exec`.
     package func request(_ command: [String], profile: JailProfile, timeout: Int64) -> JailRequest {
-        JailRequest(
+        var request = JailRequest(
             profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
-            proxyPort: proxy.localPort, timeout: timeout, grace: grace,
-            environment: environment.entries(folders: folders, proxy: proxy), command: command)
-    }
-
-    private func supervise(
-        _ request: JailRequest, into capture: inout OutputCapture, attention: any Attention
-    ) throws(SystemError) -> (JailReport, Interruption?) {
-        let null = Descriptor(
-            adopting: try retrying("open", subject: "/dev/null") { open("/dev/null", O_RDONLY | O_CLOEXEC) })
-        var output = try Pipe()
-        let janitor = try JanitorProcess(
-            program: program, request, input: null.number, output: output.writer.number, errors: output.writer.number)
-        // Our copy of the child's end must go, or no end of file would ever come.
-        output.writer = Descriptor(adopting: -1)
-        var watch = Watch(
-            output: output.reader.number, reports: janitor.reports.number, control: janitor.control.number)
-        watch.run(into: &capture, attention: attention, until: janitor.limit)
-        return (janitor.end(reported: watch.report), watch.interruption)
-    }
-}
-
-extension Settings.Proxy {
-    /// The port of a proxy on this host: the only TCP port that a command may connect to.
-    package var localPort: UInt16? {
-        for url in [https, http] {
-            guard let url else { continue }
-            var rest = url[...]
-            if let slashes = rest.firstIndex(of: "/"), rest[slashes...].hasPrefix("//") {
-                rest = rest[slashes...].dropFirst(2)
-            }
-            if let at = rest.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
-            rest = rest.prefix { $0 != "/" }
-            if let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...]) { return port }
-        }
-        return nil
+            network: network.resolved(), listening: network.listening, timeout: timeout, grace: grace,
+            environment: environment.entries(folders: folders, proxy: proxy, network: network), command: command)
+        request.limits = limits
+        return request
     }
 }

@@ -67,13 +67,13 @@ struct JanitorProcess: ~Copyable {
 struct ReportText {
     private var bytes: [UInt8] = []
 
-    /// A report is one line; 64 KiB is far above any, and what comes after is not kept.
+    /// A report has at most 34 lines; 64 KiB is far above any, and what comes after is not kept.
     mutating func take(_ chunk: UnsafeRawBufferPointer) {
         if bytes.count < 65536 { bytes += chunk }
     }
 
     /// The report, once it has come; nil if it names no end.
     var report: JailReport? {
-        JailReport(line: String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
+        JailReport(text: String(decoding: bytes, as: UTF8.self))
     }
 }

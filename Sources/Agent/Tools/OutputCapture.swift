@@ -4,13 +4,13 @@ import LinuxSystem
 /// The output of one command, of any size in bounded memory: the head and the tail for the model, exact counts, and
 /// the whole in a spool file up to its cap.
 ///
-/// Memory: `headLimit` + `tailLimit` bytes. The spool is written without fsync: it is evidence, not state. Used from
-/// one thread.
+/// Memory: `headLimit` + 2 x `tailLimit` bytes. The spool is written without fsync: it is evidence, not state, and a
+/// command runs without it where it cannot be made (a full disk). Used from one thread.
 package struct OutputCapture: ~Copyable {
     /// What the model is shown of a long output.
     static let headLimit = 12 << 10
     static let tailLimit = 20 << 10
-    /// The most that a spool file holds; what comes after is counted only.
+    /// The most that a spool file holds, the output's beginning; what comes after is counted only.
     static let spoolLimit = 64 << 20
 
     private(set) var bytes = 0
@@ -27,21 +27,32 @@ package struct OutputCapture: ~Copyable {
     init() { spool = Descriptor(adopting: -1) }
 
     /// Begins a new spool file, in the place of an older one of the same call.
-    init(spoolPath: String) throws(SystemError) {
-        spool = Descriptor(
-            adopting: try retrying("open", subject: spoolPath) {
-                open(spoolPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
-            })
+    init(spoolPath: String) {
+        do throws(SystemError) {
+            spool = Descriptor(
+                adopting: try retrying("open", subject: spoolPath) {
+                    open(spoolPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+                })
+        } catch {
+            spool = Descriptor(adopting: -1)
+            spoolFailure = error
+        }
     }
 
     mutating func take(_ chunk: UnsafeRawBufferPointer) {
         bytes += chunk.count
-        for byte in chunk where byte == UInt8(ascii: "\n") { lines += 1 }
+        lines += newlines(in: chunk)
         let toHead = min(chunk.count, Self.headLimit - head.count)
-        if toHead > 0 { head += chunk[..<toHead] }
-        // The ring is trimmed only when it is twice its size, so that each byte is moved once at most.
-        tail += chunk[toHead...]
-        if tail.count > 2 * Self.tailLimit { tail.removeFirst(tail.count - Self.tailLimit) }
+        if toHead > 0 { head.append(contentsOf: UnsafeRawBufferPointer(rebasing: chunk[..<toHead])) }
+        // The ring is trimmed only when it is twice its size, and of a long piece only the end is copied at all.
+        let rest = UnsafeRawBufferPointer(rebasing: chunk[toHead...])
+        if rest.count >= Self.tailLimit {
+            tail.removeAll(keepingCapacity: true)
+            tail.append(contentsOf: UnsafeRawBufferPointer(rebasing: rest.suffix(Self.tailLimit)))
+        } else {
+            tail.append(contentsOf: rest)
+            if tail.count > 2 * Self.tailLimit { tail.removeFirst(tail.count - Self.tailLimit) }
+        }
         let toSpool = min(chunk.count, Self.spoolLimit - spooled)
         guard toSpool > 0, spool.number >= 0, spoolFailure == nil else { return }
         do throws(SystemError) {
@@ -59,7 +70,7 @@ package struct OutputCapture: ~Copyable {
     static func text(ofSpool path: String) -> String? {
         guard let bytes = try? readFile(path, limit: spoolLimit) else { return nil }
         let head = Array(bytes.prefix(headLimit))
-        let lines = bytes.count { $0 == UInt8(ascii: "\n") }
+        let lines = bytes.withUnsafeBytes { newlines(in: $0) }
         return shorten(head: head, tail: Array(bytes.dropFirst(headLimit)), bytes: bytes.count, lines: lines)
     }
 
@@ -77,6 +88,25 @@ package struct OutputCapture: ~Copyable {
             + "[… \(omitted) bytes left out of \(bytes) bytes in \(lines) lines; run a narrower command to see them …]\n"
             + String(decoding: end, as: UTF8.self)
     }
+}
+
+/// How many newlines there are: 8 bytes at a time, a gigabyte in a tenth of a second.
+///
+/// In a word that is 0 in each byte that was a newline, adding 0x7f to the low seven bits sets the eighth of every other
+/// byte, without a carry into the next (Warren, Hacker's Delight, 6-1). SIMD types are ten times slower than a plain loop
+/// where the compiler does not specialise them.
+package func newlines(in bytes: UnsafeRawBufferPointer) -> Int {
+    let low: UInt64 = 0x7f7f_7f7f_7f7f_7f7f
+    let newline: UInt64 = 0x0a0a_0a0a_0a0a_0a0a
+    var count = 0
+    var offset = 0
+    while offset &+ 8 <= bytes.count {
+        let word = bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self) ^ newline
+        count &+= (~(((word & low) &+ low) | word | low)).nonzeroBitCount
+        offset &+= 8
+    }
+    for byte in bytes[offset...] where byte == UInt8(ascii: "\n") { count += 1 }
+    return count
 }
 
 extension OutputCapture {

@@ -5,9 +5,10 @@ package struct ToolSet {
     package init(_ all: [any Tool]) { self.all = all }
 
     /// The tools of a job.
-    package init(commands: JailedCommands, tree: ProjectTree, longestCommand: Int64) {
+    package init(commands: JailedCommands, background: BackgroundCommands, tree: ProjectTree, longestCommand: Int64) {
         self.init([
-            ExecuteTool(commands: commands, longest: longestCommand),
+            ExecuteTool(commands: commands, longest: longestCommand, background: background),
+            BackgroundTool(background: background),
             ReadFileTool(tree: tree),
             ListFilesTool(commands: commands),
             SearchTool(commands: commands),

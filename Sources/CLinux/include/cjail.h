@@ -16,8 +16,6 @@ int cjail_landlock_abi(void);
 int cjail_landlock_ruleset(uint64_t files, uint64_t network, uint64_t scopes);
 // Grants rights beneath the file or folder that the descriptor `path` (O_PATH will do) is open on.
 int cjail_landlock_grant_path(int ruleset, int path, uint64_t files);
-// Grants rights on one TCP port.
-int cjail_landlock_grant_port(int ruleset, uint16_t port, uint64_t network);
 // Puts the calling thread into a new domain, beneath its present one. Needs no_new_privs. There is no way back.
 int cjail_landlock_enter(int ruleset);
 
@@ -95,6 +93,7 @@ struct cjail_child {
     int filter_count;
     int terminal; // of 0, 1 and 2, the one that becomes the controlling terminal; -1 if none
     int drops_capabilities; // of its permitted, effective, inheritable and ambient set, all
+    int broker;             // a Unix socket that takes the filter's listener; -1 if the filter notifies nobody
 };
 
 // Forks; the child builds the jail around itself and executes the first candidate that can be. Returns its pid.
@@ -117,12 +116,14 @@ static const uint32_t cjail_x32_bit = 0x40000000;
 enum {
     CJAIL_ACCT = __NR_acct,
     CJAIL_ADD_KEY = __NR_add_key,
+    CJAIL_BIND = __NR_bind,
     CJAIL_BPF = __NR_bpf,
     CJAIL_CHROOT = __NR_chroot,
     CJAIL_CLOCK_ADJTIME = __NR_clock_adjtime,
     CJAIL_CLOCK_SETTIME = __NR_clock_settime,
     CJAIL_CLONE = __NR_clone,
     CJAIL_CLONE3 = __NR_clone3,
+    CJAIL_CONNECT = __NR_connect,
     CJAIL_DELETE_MODULE = __NR_delete_module,
     CJAIL_FANOTIFY_INIT = __NR_fanotify_init,
     CJAIL_FINIT_MODULE = __NR_finit_module,
@@ -139,6 +140,7 @@ enum {
     CJAIL_KCMP = __NR_kcmp,
     CJAIL_KEXEC_LOAD = __NR_kexec_load,
     CJAIL_KEYCTL = __NR_keyctl,
+    CJAIL_LISTEN = __NR_listen,
     CJAIL_MOUNT = __NR_mount,
     CJAIL_MOUNT_SETATTR = __NR_mount_setattr,
     CJAIL_MOVE_MOUNT = __NR_move_mount,
@@ -167,6 +169,7 @@ enum {
     CJAIL_SCHED_SETATTR = __NR_sched_setattr,
     CJAIL_SCHED_SETPARAM = __NR_sched_setparam,
     CJAIL_SCHED_SETSCHEDULER = __NR_sched_setscheduler,
+    CJAIL_SECCOMP = __NR_seccomp,
     CJAIL_SEMCTL = __NR_semctl,
     CJAIL_SEMGET = __NR_semget,
     CJAIL_SEMOP = __NR_semop,

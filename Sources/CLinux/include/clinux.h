@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "cbroker.h"
 #include "cjail.h"
 #include "cinit.h"
 #include "cprobe.h"

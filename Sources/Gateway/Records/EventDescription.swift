@@ -33,6 +33,7 @@ struct EventDescription {
             attributes["note"] = .string(body.kind.rawValue)
         case .verified(let body): verified(body)
         case .statusChanged(let body): status(body.status)
+        case .backgroundEnded(let body): backgroundEnded(body, before)
         }
     }
 
@@ -113,7 +114,9 @@ struct EventDescription {
 
     private mutating func finished(_ event: Event.CallFinished, _ call: Event.Call?, _ state: JobState) {
         body = event.content
-        if event.outcome == .interrupted || event.outcome == .refused { severity = .warn }
+        if event.outcome == .interrupted || event.outcome == .refused || event.facts["exhausted"] != nil {
+            severity = .warn
+        }
         attributes = event.facts
         attributes.merge(Self.attributes(event.call, call)) { _, ours in ours }
         if let code = event.facts["exit_code"] { attributes["process.exit.code"] = code }
@@ -163,6 +166,15 @@ struct EventDescription {
             severity = outcome == .completed ? .info : .error
             body += ": \(reason)"
         }
+    }
+
+    private mutating func backgroundEnded(_ event: Event.BackgroundEnded, _ state: JobState) {
+        let command = state.background.first { $0.id == event.call }?.command ?? ""
+        body = "background command \(event.call) (\(command)) is over: \(event.how.rawValue)"
+        if event.how == .lost || event.facts["exhausted"] != nil { severity = .warn }
+        attributes = event.facts
+        attributes["gen_ai.tool.call.id"] = .string(event.call)
+        attributes["background.end"] = .string(event.how.rawValue)
     }
 
     // MARK: Parts

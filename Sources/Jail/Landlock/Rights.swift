@@ -47,7 +47,7 @@ package struct FileRights: OptionSet, Hashable, Sendable {
     ]
 }
 
-/// Rights to TCP ports (LANDLOCK_ACCESS_NET_*, ABI 4). By port only: a grant holds for every host.
+/// Rights to TCP ports (LANDLOCK_ACCESS_NET_*, ABI 4). A grant would be by port, for every host: there is none.
 package struct NetworkRights: OptionSet, Hashable, Sendable {
     package let rawValue: UInt64
     package init(rawValue: UInt64) { self.rawValue = rawValue }

@@ -17,12 +17,6 @@ package struct Ruleset: ~Copyable {
     package init(_ plan: JailPlan) throws(JailFailure) {
         let descriptor = try Self.create(files: plan.deniedFiles, network: plan.deniedNetwork, scopes: plan.scopes)
         for grant in plan.paths { try Self.add(grant, handled: plan.deniedFiles, to: descriptor.number) }
-        for (port, rights) in plan.ports {
-            let handled = rights.intersection(plan.deniedNetwork)
-            if handled.isEmpty { continue }
-            let result = cjail_landlock_grant_port(descriptor.number, port, handled.rawValue)
-            if result < 0 { throw Self.refused("landlock_add_rule", -result, "port \(port)") }
-        }
         self.descriptor = descriptor
     }
 

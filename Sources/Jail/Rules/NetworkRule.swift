@@ -2,23 +2,21 @@ import CLinux
 package import Contracts
 import Glibc
 
-/// The command speaks TCP to the proxy's port, if there is one, and nothing else to no one.
+/// The command connects to what its policy names, listens at most on a loopback address of its own, and speaks to the
+/// Unix sockets that it has made itself.
 ///
-/// Landlock decides about ports; seccomp closes what goes round it: other families and protocols (UDP, raw, packet,
-/// netlink, vsock; MPTCP and SMC, which Landlock does not take for TCP) and TCP fast open, which connects without
-/// connect(2). Unix sockets stay: half of all tools use them with their own children.
-///
-/// Not closed: the port means that port on any host; listen(2) without bind(2) takes a port that Landlock is not asked
-/// about; a Unix socket with a path can be connected to wherever its mode allows (until ABI 9).
+/// The broker decides (`Broker`): socket, connect, bind and listen wait for its answer. Landlock refuses the command
+/// every TCP connection and address all the same, and has no grants: only the broker, outside of that domain, connects.
+/// seccomp closes what goes round both: TCP fast open, which connects without connect(2), and a listener of the
+/// command's own, which could answer in the broker's place once that has gone. Netlink is refused without a word: glibc
+/// tries it for every name, and does without.
 package struct NetworkRule: JailRule {
     package let name = "network"
 
     /// MSG_FASTOPEN (linux/socket.h).
     private static let fastOpen: UInt32 = 0x2000_0000
-    /// The type without SOCK_NONBLOCK and SOCK_CLOEXEC: SOCK_TYPE_MASK (linux/net.h), and SOCK_STREAM.
-    private static let typeMask: UInt32 = 0xf
-    private static let stream: Int32 = 1
-    private static let tcp: Int32 = 6
+    /// SECCOMP_FILTER_FLAG_NEW_LISTENER (linux/seccomp.h).
+    private static let newListener: UInt32 = 8
 
     package init() {}
 
@@ -26,22 +24,19 @@ package struct NetworkRule: JailRule {
         _ plan: inout JailPlan, for request: JailRequest, on kernel: Kernel
     ) throws(JailFailure) {
         try kernel.requireLandlock()
+        try kernel.requireNotification()
         plan.deny([.bind, .connect] as NetworkRights)
-        if let port = request.proxyPort { plan.grant([.connect] as NetworkRights, port: port) }
-
-        var sockets = [CallRule.Exception(.argument(0, is: AF_UNIX))]
-        for family in [AF_INET, AF_INET6] {
-            for protocolNumber in [0, Self.tcp] {
-                sockets.append(
-                    CallRule.Exception(
-                        .argument(0, is: family), .argument(1, mask: Self.typeMask, is: Self.stream),
-                        .argument(2, is: protocolNumber)))
-            }
-        }
-        plan.refuse(CJAIL_SOCKET, unless: sockets)
-        plan.refuse(CJAIL_SOCKETPAIR, unless: [CallRule.Exception(.argument(0, is: AF_UNIX))])
+        plan.refuse(CJAIL_SOCKET, unless: [CallRule.Exception(.argument(0, isNot: UInt32(AF_NETLINK)))])
+        for call in [CJAIL_SOCKET, CJAIL_CONNECT, CJAIL_BIND, CJAIL_LISTEN] { plan.refuse(call, with: .brokered) }
+        // Of a pair of datagram sockets each end still sends to any path.
+        plan.refuse(
+            CJAIL_SOCKETPAIR,
+            unless: [SocketType.stream, SocketType.packets].map {
+                CallRule.Exception(.argument(0, is: AF_UNIX), .argument(1, mask: UInt32(SocketType.mask), is: $0))
+            })
         plan.refuse(CJAIL_SENDTO, unless: [CallRule.Exception(.argument(3, lacks: Self.fastOpen))])
         plan.refuse(CJAIL_SENDMSG, unless: [CallRule.Exception(.argument(2, lacks: Self.fastOpen))])
         plan.refuse(CJAIL_SENDMMSG, unless: [CallRule.Exception(.argument(3, lacks: Self.fastOpen))])
+        plan.refuse(CJAIL_SECCOMP, unless: [CallRule.Exception(.argument(1, lacks: Self.newListener))])
     }
 }

@@ -2,14 +2,23 @@ import Glibc
 
 /// A system call that is refused unless its arguments are of a permitted form.
 package struct CallRule: Equatable, Sendable {
-    /// What the caller sees. The call is not made.
+    /// What becomes of a call that is not let through.
     package enum Refusal: Equatable, Sendable {
-        /// EPERM.
+        /// EPERM. The call is not made.
         case notPermitted
         /// ENOSYS: for calls that libraries then replace by others that the filter can look into.
         case notImplemented
+        /// The broker decides: it makes the call itself, or answers with an error. ENOSYS once the broker has gone.
+        case brokered
 
-        package var code: UInt32 { UInt32(self == .notPermitted ? EPERM : ENOSYS) }
+        /// What the filter returns: SECCOMP_RET_ERRNO with the error, or SECCOMP_RET_USER_NOTIF.
+        package var action: UInt32 {
+            switch self {
+            case .notPermitted: 0x0005_0000 | UInt32(EPERM)
+            case .notImplemented: 0x0005_0000 | UInt32(ENOSYS)
+            case .brokered: 0x7fc0_0000
+            }
+        }
     }
 
     /// A form of the arguments that is let through: all tests hold.

@@ -43,7 +43,7 @@ package struct FilterProgram {
     /// Falls through to the next block if an exception holds, else refuses.
     private static func body(of rule: CallRule) -> [cjail_instruction] {
         // Built from the end, so that the distance to it is always known.
-        var body = [instruction(.returnValue, errno | rule.refusal.code)]
+        var body = [instruction(.returnValue, rule.refusal.action)]
         for exception in rule.exceptions.reversed() {
             // All tests hold: past everything that follows, out of the block.
             var block = [instruction(.skip, UInt32(body.count))]
@@ -93,9 +93,8 @@ package struct FilterProgram {
         }
     }
 
-    /// SECCOMP_RET_ALLOW, and SECCOMP_RET_ERRNO to which the error is added.
+    /// SECCOMP_RET_ALLOW.
     private static let allow: UInt32 = 0x7fff_0000
-    private static let errno: UInt32 = 0x0005_0000
 
     private static func instruction(
         _ operation: Operation, _ operand: UInt32, jumpTrue: UInt8 = 0, jumpFalse: UInt8 = 0
@@ -112,5 +111,5 @@ package struct FilterProgram {
 
     private mutating func load(_ field: Field) { emit(.loadWord, field.offset) }
 
-    private mutating func refuse(_ refusal: CallRule.Refusal) { emit(.returnValue, Self.errno | refusal.code) }
+    private mutating func refuse(_ refusal: CallRule.Refusal) { emit(.returnValue, refusal.action) }
 }

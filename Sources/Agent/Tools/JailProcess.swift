@@ -1,0 +1,42 @@
+import Contracts
+import Glibc
+import LinuxSystem
+
+/// A command that has been started through `agent-jail`: its janitor and our ends of the pipes to it.
+///
+/// When this value goes, the control pipe closes, and the janitor kills everything.
+struct JailProcess: ~Copyable {
+    private let janitor: JanitorProcess
+    private let outputEnd: Descriptor
+
+    /// Standard output and error of the command, together, and the janitor's report. To be read without blocking.
+    var output: Int32 { outputEnd.number }
+    var reports: Int32 { janitor.reports.number }
+
+    /// A pipe of 1 MiB: a command that prints much is woken less often. The kernel may give less; that is as good.
+    private static let pipeSize: Int32 = 1 << 20
+    /// F_SETPIPE_SZ of linux/fcntl.h, which Glibc's module does not have.
+    private static let setPipeSize: Int32 = 1031
+
+    /// - Throws: `SystemError` if nothing could be started.
+    init(program: String, _ request: JailRequest) throws(SystemError) {
+        let null = Descriptor(
+            adopting: try retrying("open", subject: "/dev/null") { open("/dev/null", O_RDONLY | O_CLOEXEC) })
+        var output = try Pipe()
+        _ = fcntl(output.reader.number, Self.setPipeSize, Self.pipeSize)
+        try setNonBlocking(output.reader.number, true)
+        // Our copy of the child's end goes with `output`, or no end of file would ever come.
+        let started = try JanitorProcess(
+            program: program, request, input: null.number, output: output.writer.number, errors: output.writer.number)
+        try setNonBlocking(started.reports.number, true)
+        janitor = started
+        outputEnd = output.takeReader()
+    }
+
+    /// Tells the janitor to kill everything at once.
+    borrowing func kill() { janitor.cancel() }
+
+    /// Reaps the janitor, which has ended or is about to, and makes of its report, or of its death, how the command
+    /// ended. To be called once; takes 5 s at most.
+    borrowing func settle(report: JailReport?) -> JailReport { janitor.end(reported: report) }
+}

@@ -1,0 +1,80 @@
+// The kernel's side of the connect broker: system calls of a jailed process that wait for the janitor's answer
+// (seccomp's user notification, seccomp_unotify(2)), and what the janitor needs to know of the caller.
+//
+// Every function returns a result >= 0, or -errno. None of them allocates; none waits but cbroker_receive, and that
+// only if it is called without a call being there.
+#ifndef CBROKER_H
+#define CBROKER_H
+
+#include <stdint.h>
+
+// A call that waits. The arguments are the kernel's copy: the caller cannot change them any more.
+struct cbroker_call {
+    uint64_t id;
+    int32_t pid; // of the thread
+    int32_t number;
+    uint64_t arguments[6];
+};
+
+// Whether this kernel, and what filters us, knows the notification.
+int cbroker_is_available(void);
+// Sends an open descriptor through a Unix socket, and takes one (close-on-exec); -EPIPE if the other end has gone.
+int cbroker_send_descriptor(int socket, int descriptor);
+int cbroker_take_descriptor(int socket);
+
+// The next call that waits; to be called once the listener is readable. -ENOENT if the caller has gone meanwhile.
+int cbroker_receive(int listener, struct cbroker_call *call);
+// Ends a call with a result, or with an error (errno, positive). -ENOENT if the caller has gone, or was interrupted.
+int cbroker_answer(int listener, uint64_t id, int64_t result, int error);
+// Has the kernel make the call after all. Only for what the kernel itself decides: the caller can change its memory.
+int cbroker_proceed(int listener, uint64_t id);
+// Puts a copy of `descriptor` into the caller, and ends its call with the copy's number.
+int cbroker_give(int listener, uint64_t id, int descriptor, int close_on_exec);
+// Puts a copy of `descriptor` into the caller under `number`, in the place of what is there. The call goes on waiting.
+int cbroker_replace(int listener, uint64_t id, int descriptor, int number, int close_on_exec);
+// Reads the memory of a process that waits: all of it or -EFAULT.
+int cbroker_read(int pid, uint64_t address, void *buffer, int length);
+// Whether the call still waits: if so, what was read under its pid was the caller's.
+int cbroker_is_waiting(int listener, uint64_t id);
+
+// What /proc calls a descriptor of a process: the inode of a socket; -EBADF, -ENOTSOCK, or why it cannot be seen.
+int64_t cbroker_socket_inode(int pid, int descriptor);
+// Marks in `held` which of the sockets are open in some process but ours. It looks through the descriptors of every
+// process that we may look into: those of the command, and few others.
+void cbroker_find_held(const int64_t *inodes, unsigned char *held, int count);
+// Whether a descriptor of a process is closed when it executes a program.
+int cbroker_closes_on_exec(int pid, int descriptor);
+// A link of /proc/<pid> (cwd), or a file of it (comm): how many bytes were put into `buffer`.
+int cbroker_process_link(int pid, const char *name, char *buffer, int size);
+int cbroker_process_file(int pid, const char *name, char *buffer, int size);
+
+// A TCP or Unix socket, close-on-exec; blocking or not as in `type`.
+int cbroker_socket(int family, int type, int protocol);
+// connect(2) that never waits, whatever the socket's own mode is.
+int cbroker_connect(int descriptor, const void *address, int length);
+// An O_PATH descriptor of what `path` names beneath `root`, links that stay beneath it followed.
+int cbroker_open_beneath(int root, const char *path);
+int cbroker_is_missing(const char *path);
+// Whether it was we who called listen(2) for the socket's peer.
+int cbroker_listened(int descriptor);
+// Whether the socket has an address, and whether a peer.
+int cbroker_has_name(int descriptor);
+int cbroker_is_connected(int descriptor);
+// The options that a Unix socket can have been given before it is connected.
+void cbroker_copy_options(int from, int to);
+// What listens on exactly this IPv4 address (network order) and port: 4 for a socket of IPv4, 6 for one of IPv6 that has
+// the address as a mapped one, 0 for none.
+int cbroker_listening_family(const unsigned char address[4], int port);
+// Switches IPV6_V6ONLY off; whether it was on.
+int cbroker_take_mapped(int descriptor);
+
+// MARK: Waiting for several at once (epoll)
+
+int cbroker_set(void);
+// Watches for input, or for output or an error. `token` must not be 0.
+int cbroker_watch(int set, int descriptor, int for_output, int64_t token);
+int cbroker_forget(int set, int descriptor);
+// The token of one that is ready, negative if its other end has gone; 0 if there is none.
+int64_t cbroker_next(int set);
+
+#endif

@@ -1,0 +1,124 @@
+import CLinux
+import Contracts
+import Glibc
+import LinuxSystem
+
+extension Broker {
+    func bind(_ call: cbroker_call) {
+        let inode = cbroker_socket_inode(call.pid, Int32(truncatingIfNeeded: call.arguments.0))
+        guard inode >= 0, let socket = socket(inode), socket.isInternet else {
+            // The kernel decides: about a path by Landlock, whose refusal no trick with memory avoids, and a TCP address
+            // it refuses. A UDP socket there is only where the network is open.
+            _ = cbroker_proceed(listener.number, call.id)
+            return
+        }
+        guard let bytes = address(call) else { return }
+        if socket.boundBytes == bytes {
+            _ = finish(call.id, 0)
+            return
+        }
+        switch SocketAddress(bytes, family: socket.family) {
+        case .internet(let address, let port, _):
+            let result: Int32
+            if !socket.isStream {
+                result = bindHere(socket, bytes)
+            } else if let own, address.canonical.isLoopback {
+                result = bindOwn(socket, own, address, port)
+            } else {
+                refuse(call, .bind, SocketAddress.text(address, port))
+                return
+            }
+            if result == 0 { socket.boundBytes = bytes }
+            _ = finish(call.id, result)
+        case .invalid(let code): _ = finish(call.id, -code)
+        default: _ = finish(call.id, -EAFNOSUPPORT)
+        }
+    }
+
+    private func bindHere(_ socket: BrokeredSocket, _ bytes: [UInt8]) -> Int32 {
+        let result = bytes.withUnsafeBytes { buffer in
+            buffer.withMemoryRebound(to: sockaddr.self) { address in
+                Glibc.bind(socket.descriptor, address.baseAddress, socklen_t(bytes.count))
+            }
+        }
+        return result == 0 ? 0 : -errno
+    }
+
+    private func bindOwn(
+        _ socket: BrokeredSocket, _ own: OwnLoopback, _ address: IPAddress, _ port: UInt16
+    ) -> Int32 {
+        guard socket.boundPort == nil else { return -EINVAL }
+        var place = own.v4
+        if socket.family == AF_INET6 {
+            let isOnly = cbroker_take_mapped(socket.descriptor)
+            if isOnly < 0 { return isOnly }
+            // A dual server stands on the address of both families, as one on "any" does.
+            if !address.canonical.isV4, !address.isUnspecified || isOnly == 1 { place = own.v6 }
+        }
+        let bytes = SocketAddress.bytes(place, port: port, family: socket.family)
+        var result = bindHere(socket, bytes)
+        if result == -EADDRINUSE {
+            // Perhaps only by our copy of a socket that its owner has closed.
+            sweep()
+            result = socket.isDropped ? -EINVAL : bindHere(socket, bytes)
+        }
+        guard result == 0 else { return result }
+        socket.boundPort = Self.port(socket) ?? port
+        return 0
+    }
+
+    private static func port(_ socket: BrokeredSocket) -> UInt16? {
+        withUnsafeTemporaryAllocation(byteCount: SocketAddress.longest, alignment: 8) { buffer in
+            var length = socklen_t(SocketAddress.longest)
+            let address = buffer.bindMemory(to: sockaddr.self).baseAddress
+            guard getsockname(socket.descriptor, address, &length) == 0, length >= 16 else { return nil }
+            return UInt16(buffer[2]) << 8 | UInt16(buffer[3])
+        }
+    }
+
+    func listen(_ call: cbroker_call) {
+        guard let inode = inode(call) else { return }
+        guard let socket = socket(inode) else {
+            _ = finish(call.id, listened.contains(inode) ? 0 : -EINVAL)
+            return
+        }
+        if socket.isInternet, !socket.isStream {
+            _ = finish(call.id, -EOPNOTSUPP)
+            return
+        }
+        // Without an address the kernel would take any, on all of the host's.
+        if socket.isInternet, socket.boundPort == nil {
+            guard let own else {
+                refuse(call, .listen, "")
+                return
+            }
+            let any = IPAddress(bytes: [UInt8](repeating: 0, count: socket.family == AF_INET ? 4 : 16))
+            let result = bindOwn(socket, own, any ?? .loopback, 0)
+            if result < 0 {
+                _ = finish(call.id, result)
+                return
+            }
+        }
+        let result = Glibc.listen(socket.descriptor, Int32(truncatingIfNeeded: call.arguments.1)) == 0 ? 0 : -errno
+        if result == 0, socket.isInternet {
+            socket.isListening = true
+        } else if result == 0 {
+            listened.insert(inode)
+            drop(socket)
+        }
+        _ = finish(call.id, result)
+    }
+
+    /// Where one of the job's own servers takes connections to this loopback address and port.
+    ///
+    /// Something that listens on exactly such an address is a command's: nobody else binds there. It is reached rather
+    /// than what may stand on "any", and as long as it is there nobody can take the port on "any" (EADDRINUSE).
+    func ownServer(_ own: OwnLoopback, _ address: IPAddress, _ port: UInt16) -> IPAddress? {
+        // One of this command's may have ended, and be there only by our copy.
+        if sockets.contains(where: { $0.isListening && $0.boundPort == port }) { sweep() }
+        func family(_ address: IPAddress) -> Int32 { cbroker_listening_family(address.bytes, Int32(port)) }
+        if address == own.v6 || !address.isV4, family(own.v6) != 0 { return own.v6 }
+        let dual = family(own.v4)
+        return dual == 6 || dual == 4 && address.isV4 ? own.v4 : nil
+    }
+}
