@@ -42,7 +42,7 @@ package struct ExecOutcome {
     /// What the jail refused, in words that one can act on; of files only where the output was captured.
     package var refused: [String] = []
 
-    init(report: JailReport) { self.report = report }
+    package init(report: JailReport) { self.report = report }
 
     /// What to exit with: the command's own code, or a shell's for how it ended.
     package var exitCode: Int32 {
