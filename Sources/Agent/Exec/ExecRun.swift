@@ -71,8 +71,9 @@ extension JailedCommands {
         var relay =
             plan.hasTerminal
             ? try Relay(
-                terminalOf: request, program: program, signals: signals, capture: captures?.0, screen: screen)
-            : try Relay(pipesOf: request, program: program, signals: signals, captures: captures)
+                terminalOf: request, program: program, among: janitors, signals: signals, capture: captures?.0,
+                screen: screen)
+            : try Relay(pipesOf: request, program: program, among: janitors, signals: signals, captures: captures)
         var outcome = ExecOutcome(report: relay.run())
         outcome.readerHasGone = relay.readerHasGone
         // A command that was over by then has its own code, if all it wrote got through.

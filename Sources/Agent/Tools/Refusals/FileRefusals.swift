@@ -70,7 +70,8 @@ struct FileRefusals {
             } else if scalar == "/", isStart {
                 current = String.UnicodeScalarView([scalar])
             }
-            isStart = isEdge || scalar == "="
+            // Not after a colon: that is how an address goes on.
+            isStart = isEdge && scalar != ":" || scalar == "="
         }
         end()
         return result
