@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -183,6 +184,9 @@ static int execute(const struct cjail_child *child) {
 __attribute__((noreturn)) static void become(const struct cjail_child *child, pid_t janitor) {
     // Without a terminal that is ours, and in a process group that is not: no terminal signal comes in.
     if (setsid() < 0) fail(child->failures, CJAIL_STAGE_SESSION, errno);
+    // Only a session leader without one may take a terminal, and only one that is no other session's (tty_ioctl(4)).
+    if (child->terminal >= 0 && ioctl(child->terminal, TIOCSCTTY, 0) < 0)
+        fail(child->failures, CJAIL_STAGE_TERMINAL, errno);
     // If the janitor is killed the command goes too. It may have been, just before this call.
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) fail(child->failures, CJAIL_STAGE_SESSION, errno);
     if (getppid() != janitor) _exit(125);

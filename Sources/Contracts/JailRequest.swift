@@ -26,6 +26,8 @@ package struct JailRequest: Equatable, Sendable {
     /// Descriptor numbers in agent-jail, both optional.
     package var reportDescriptor: Int32?
     package var controlDescriptor: Int32?
+    /// Which of the command's descriptors 0 to 2 is a terminal that becomes its controlling one.
+    package var terminalDescriptor: Int32?
     package var limits = JailLimits()
     /// The whole environment of the command, as `NAME=value`.
     package var environment: [String]
@@ -63,6 +65,7 @@ package struct JailRequest: Equatable, Sendable {
         result += ["--timeout-ms", String(timeout), "--grace-ms", String(grace)]
         if let reportDescriptor { result += ["--report-fd", String(reportDescriptor)] }
         if let controlDescriptor { result += ["--control-fd", String(controlDescriptor)] }
+        if let terminalDescriptor { result += ["--terminal-fd", String(terminalDescriptor)] }
         result += limits.arguments
         for entry in environment { result += ["--env", entry] }
         return result + ["--"] + command

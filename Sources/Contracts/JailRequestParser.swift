@@ -62,13 +62,14 @@ extension JailRequest {
         if let value = options["--control-fd"] {
             controlDescriptor = try Self.number("--control-fd", value, 3...Int32.max)
         }
+        if let value = options["--terminal-fd"] { terminalDescriptor = try Self.number("--terminal-fd", value, 0...2) }
         limits = try JailLimits(options: options)
     }
 
     private static let options =
         ([
             "--profile", "--project", "--home", "--tmp", "--cwd", "--network", "--listen", "--timeout-ms", "--grace-ms",
-            "--report-fd", "--control-fd", "--env",
+            "--report-fd", "--control-fd", "--terminal-fd", "--env",
         ] as Set<String>).union(JailLimits.options)
 
     private static func needed(_ option: String, _ options: [String: String]) throws(JailUsageError) -> String {

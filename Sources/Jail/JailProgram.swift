@@ -33,7 +33,7 @@ package func runJail(arguments: [String]) -> Int32 {
         report.violations = violations
         for line in report.lines { write(line + "\n", to: reportDescriptor) }
     }
-    return exitCode(end)
+    return end.exitCode
 }
 
 private func parse(_ arguments: [String]) throws(JailFailure) -> JailRequest {
@@ -63,17 +63,6 @@ private func report(_ end: JailReport.End, killed: Int, since started: Int64) ->
     return JailReport(
         end: end, killed: killed, wall: Clock.monotonic - started, user: milliseconds(usage.ru_utime),
         system: milliseconds(usage.ru_stime), maximumResident: Int64(usage.ru_maxrss))
-}
-
-private func exitCode(_ end: JailReport.End) -> Int32 {
-    switch end {
-    case .exited(let code): code
-    case .signaled(let signal): 128 + signal
-    case .timedOut: 124
-    case .cancelled, .exhausted: 128 + SIGKILL
-    case .failed(JailFailure.Stage.execute.rawValue, let code, _): code == ENOENT || code == ENOTDIR ? 127 : 126
-    case .failed: 125
-    }
 }
 
 /// Writes a line if its reader takes it within a second: nobody may keep the janitor by not reading, or by going away

@@ -85,7 +85,7 @@ package struct Launch: ~Copyable {
                                 directory: directory.number, ruleset: ruleset.descriptor.number,
                                 failures: failures.writer.number, limits: limits.baseAddress,
                                 limit_count: Int32(limits.count), filter: filter.baseAddress,
-                                filter_count: Int32(filter.count),
+                                filter_count: Int32(filter.count), terminal: request.terminalDescriptor ?? -1,
                                 drops_capabilities: dropsCapabilities ? 1 : 0, broker: broker)
                             return cjail_start(&child)
                         }
@@ -113,6 +113,10 @@ package struct Launch: ~Copyable {
         switch UInt32(failure.stage) {
         case CJAIL_STAGE_SESSION.rawValue:
             return JailFailure(.session, error("setsid or prctl"), "please report this")
+        case CJAIL_STAGE_TERMINAL.rawValue:
+            return JailFailure(
+                .session, error("ioctl(TIOCSCTTY)"),
+                "--terminal-fd must be a terminal that no other session has as its controlling one")
         case CJAIL_STAGE_LIMITS.rawValue:
             return JailFailure(.limits, error("setrlimit"), "please report this")
         case CJAIL_STAGE_DIRECTORY.rawValue:

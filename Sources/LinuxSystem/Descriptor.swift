@@ -51,4 +51,18 @@ package struct Pipe: ~Copyable {
         reader = Descriptor(adopting: ends[0])
         writer = Descriptor(adopting: ends[1])
     }
+
+    /// Gives the reading end away; this value has none then.
+    package mutating func takeReader() -> Descriptor {
+        var end = Descriptor(adopting: -1)
+        swap(&end, &reader)
+        return end
+    }
+
+    /// Gives the writing end away; this value has none then.
+    package mutating func takeWriter() -> Descriptor {
+        var end = Descriptor(adopting: -1)
+        swap(&end, &writer)
+        return end
+    }
 }

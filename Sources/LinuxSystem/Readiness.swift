@@ -16,3 +16,28 @@ package func waitReadable(_ descriptors: [Int32], until deadline: Deadline) thro
         return set.indices.filter { set[$0].revents != 0 }
     }
 }
+
+/// Waits until one of `readable` can be read or one of `writable` can be written (or its other end has gone), or the
+/// deadline has passed. Negative descriptors are passed over.
+///
+/// - Returns: the positions of those that are ready.
+package func waitReady(
+    readable: [Int32], writable: [Int32], until deadline: Deadline
+) throws(SystemError) -> (readable: [Int], writable: [Int]) {
+    var set =
+        readable.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        + writable.map { pollfd(fd: $0, events: Int16(POLLOUT), revents: 0) }
+    while true {
+        let count = poll(&set, nfds_t(set.count), deadline.pollTimeout)
+        if count < 0 {
+            if errno == EINTR { continue }
+            throw SystemError.last("poll")
+        }
+        if count == 0, !deadline.hasPassed { continue }
+        let first = readable.count
+        return (
+            set.indices.filter { $0 < first && set[$0].revents != 0 },
+            set.indices.filter { $0 >= first && set[$0].revents != 0 }.map { $0 - first }
+        )
+    }
+}

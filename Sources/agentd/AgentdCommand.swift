@@ -12,7 +12,9 @@ struct AgentdCommand: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            StatusCommand.self, HistoryCommand.self, ExportCommand.self, VerifyCommand.self, ForkCommand.self,
+            ExecCommand.self, DoctorCommand.self, StatusCommand.self, HistoryCommand.self, ExportCommand.self,
+            VerifyCommand.self,
+            ForkCommand.self,
             LoopCommand.self, GatewayCommand.self,
         ])
 }

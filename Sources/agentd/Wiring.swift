@@ -1,5 +1,6 @@
 import Agent
 import Contracts
+import Gateway
 import LinuxSystem
 import Providers
 import Stores
@@ -31,7 +32,16 @@ struct Wiring {
             program: folder + "/agent-jail", folders: settings.folders, proxy: settings.proxy,
             limits: settings.commandLimits)
         commands.network = settings.network
+        commands.environment = settings.commandEnvironment
+        try commands.environment.refuse(where: Self.hasSecret(of: secrets))
         self.commands = commands
+    }
+
+    /// Whether a text has one of these secrets in it, in any form in which programs print them, or what has the shape
+    /// of a credential: what would be cut out of the log.
+    static func hasSecret(of secrets: Secrets?) -> (String) -> Bool {
+        let redactor = Redactor(secrets: secrets?.all ?? [])
+        return { redactor.redact($0) != $0 }
     }
 
     func store() throws(StoreError) -> any CheckpointStore {

@@ -10,6 +10,7 @@ from init_box import Box
 from job import Job
 from model_client import SCRIPT
 from model_server_process import ModelServerProcess
+from sandbox import Sandbox
 
 
 @pytest.fixture
@@ -40,3 +41,11 @@ def box():
     box = Box()
     yield box
     box.close()
+
+
+@pytest.fixture
+def sandbox():
+    """A workspace for `agent-init exec` and `doctor`, without a job."""
+    sandbox = Sandbox()
+    yield sandbox
+    sandbox.close()

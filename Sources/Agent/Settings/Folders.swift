@@ -88,11 +88,25 @@ package struct Folders: Equatable, Sendable {
 
     /// Makes the folders that are missing and checks that the checkpoint can live where it is.
     package func prepare() throws(StartError) {
-        for (setting, path, mode) in [
+        try make([
             ("WORKSPACE_PATH", workspace, 0o755), ("AGENT_CHECKPOINT_DIR", checkpoints, 0o700),
             ("AGENT_CHECKPOINT_DIR", outputs, 0o700), ("AGENT_CHECKPOINT_DIR", gasps, 0o700),
+        ])
+        try prepareForCommands()
+        try checkCheckpoints()
+    }
+
+    /// Makes the folders that commands work in: all that is needed where there is no job.
+    ///
+    /// - Throws: `StartError(.configuration)`.
+    package func prepareForCommands() throws(StartError) {
+        try make([
             ("AGENT_PROJECT_DIR", project, 0o755), ("AGENT_HOME", home, 0o700), ("AGENT_TMP", temporary, 0o700),
-        ] as [(String, String, UInt32)] {
+        ])
+    }
+
+    private func make(_ folders: [(String, String, UInt32)]) throws(StartError) {
+        for (setting, path, mode) in folders {
             do throws(SystemError) {
                 try makeFolder(path, mode: mode)
             } catch {
@@ -110,6 +124,9 @@ package struct Folders: Equatable, Sendable {
                         + "change its owner, or set fsGroup in the pod")
             }
         }
+    }
+
+    private func checkCheckpoints() throws(StartError) {
         // Whatever made the folder, only we may read what is in it.
         _ = chmod(checkpoints, 0o700)
         let kind: FileSystemKind

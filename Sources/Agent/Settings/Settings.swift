@@ -12,6 +12,8 @@ package struct Settings: Sendable {
     package var network: NetworkSettings
     /// The most that one command may take, in milliseconds.
     package var commandTimeout: Int64
+    /// What the configuration adds to the environment of commands.
+    package var commandEnvironment: CommandEnvironment
     /// The most that one background command may take, in milliseconds.
     package var backgroundTimeout: Int64
     /// What one command may use of the pod's memory and volumes.
@@ -33,6 +35,15 @@ package struct Settings: Sendable {
         package var http: String?
         package var https: String?
         package var exceptions: String?
+
+        /// No proxy.
+        init() {}
+
+        init(_ source: SettingsSource) {
+            http = source["HTTP_PROXY"]
+            https = source["HTTPS_PROXY"]
+            exceptions = source["NO_PROXY"]
+        }
     }
 
     /// Where the log goes and how the gateway listens.
@@ -60,9 +71,10 @@ package struct Settings: Sendable {
         task = try Self.task(source)
         model = try ModelSettings(source)
         limits = try Limits(source)
-        proxy = Proxy(http: source["HTTP_PROXY"], https: source["HTTPS_PROXY"], exceptions: source["NO_PROXY"])
+        proxy = Proxy(source)
         network = try NetworkSettings(source, proxy: proxy)
-        commandTimeout = try source.seconds("AGENT_COMMAND_TIMEOUT_SECONDS", 1...86400, default: 600)
+        commandTimeout = try Self.commandTimeout(source)
+        commandEnvironment = try CommandEnvironment(source, environment: environment)
         backgroundTimeout = try source.seconds("AGENT_BACKGROUND_TIMEOUT_SECONDS", 1...604_800, default: 3600)
         commandLimits = try JailLimits(source, folders: folders)
         acceptance = source["AGENT_ACCEPTANCE"]
@@ -78,8 +90,12 @@ package struct Settings: Sendable {
         _ = try source.seconds("AGENT_WATCHDOG_SECONDS", 10...3600, default: 120)
     }
 
-    static func job(_ source: SettingsSource) throws(StartError) -> JobID {
-        guard let id = source["JOB_ID"] else {
+    static func commandTimeout(_ source: SettingsSource) throws(StartError) -> Int64 {
+        try source.seconds("AGENT_COMMAND_TIMEOUT_SECONDS", 1...86400, default: 600)
+    }
+
+    static func job(_ source: SettingsSource, default standard: String? = nil) throws(StartError) -> JobID {
+        guard let id = source["JOB_ID"] ?? standard else {
             throw StartError(.configuration, "JOB_ID is not set; accepted: \(JobID.form)")
         }
         guard let job = JobID(id) else { throw .setting("JOB_ID", "is \"\(id)\"", accepted: JobID.form) }

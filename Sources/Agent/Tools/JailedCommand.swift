@@ -25,6 +25,8 @@ package struct JailedCommands: Sendable {
     package var proxy: Settings.Proxy
     /// What commands may connect to; by default the proxy, if there is one.
     package var network: NetworkSettings
+    /// What a command finds in its environment.
+    package var environment = CommandEnvironment()
     /// From SIGTERM to SIGKILL at a time limit, in milliseconds.
     package var grace: Int64 = 2000
     package var limits: JailLimits
@@ -69,31 +71,13 @@ package struct JailedCommands: Sendable {
     /// The file with the output of a call's command.
     func spool(_ id: String) -> String { "\(folders.outputs)/\(id).out" }
 
-    func request(_ command: [String], profile: JailProfile, timeout: Int64) -> JailRequest {
+    /// What the jail is asked for: the same for the loop's tools and for `agent-init exec`.
+    package func request(_ command: [String], profile: JailProfile, timeout: Int64) -> JailRequest {
         var request = JailRequest(
             profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
             network: network.resolved(), listening: network.listening, timeout: timeout, grace: grace,
-            reportDescriptor: 3, controlDescriptor: 4,
-            environment: environment, command: command)
+            environment: environment.entries(folders: folders, proxy: proxy, network: network), command: command)
         request.limits = limits
         return request
-    }
-
-    /// What a command finds in its environment: an allow-list, nothing of ours.
-    private var environment: [String] {
-        var result = [
-            "PATH=\(folders.home)/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME=\(folders.home)", "USER=agent", "LOGNAME=agent", "SHELL=/bin/bash", "LANG=C.UTF-8", "TERM=dumb",
-            "PYTHONUSERBASE=\(folders.home)/.local", "TMPDIR=\(folders.temporary)", "PAGER=cat", "GIT_PAGER=cat",
-            "GIT_TERMINAL_PROMPT=0",
-        ]
-        if network.looksUpNames { result.append("RES_OPTIONS=use-vc") }
-        guard network.usesProxy else { return result }
-        for (name, value) in [("HTTP", proxy.http), ("HTTPS", proxy.https)] {
-            guard let value else { continue }
-            result += ["\(name)_PROXY=\(value)", "\(name.lowercased())_proxy=\(value)"]
-        }
-        if let exceptions = proxy.exceptions { result += ["NO_PROXY=\(exceptions)", "no_proxy=\(exceptions)"] }
-        return result
     }
 }

@@ -6,7 +6,7 @@ import LinuxSystem
 ///
 /// Memory: `headLimit` + 2 x `tailLimit` bytes. The spool is written without fsync: it is evidence, not state, and a
 /// command runs without it where it cannot be made (a full disk). Used from one thread.
-struct OutputCapture: ~Copyable {
+package struct OutputCapture: ~Copyable {
     /// What the model is shown of a long output.
     static let headLimit = 12 << 10
     static let tailLimit = 20 << 10
@@ -20,7 +20,11 @@ struct OutputCapture: ~Copyable {
     private(set) var spoolFailure: SystemError?
     private var head: [UInt8] = []
     private var tail: [UInt8] = []
+    /// -1 if there is no spool file.
     private let spool: Descriptor
+
+    /// Head, tail and counts only.
+    init() { spool = Descriptor(adopting: -1) }
 
     /// Begins a new spool file, in the place of an older one of the same call.
     init(spoolPath: String) {
@@ -50,7 +54,7 @@ struct OutputCapture: ~Copyable {
             if tail.count > 2 * Self.tailLimit { tail.removeFirst(tail.count - Self.tailLimit) }
         }
         let toSpool = min(chunk.count, Self.spoolLimit - spooled)
-        guard toSpool > 0, spoolFailure == nil else { return }
+        guard toSpool > 0, spool.number >= 0, spoolFailure == nil else { return }
         do throws(SystemError) {
             try writeAll(spool.number, UnsafeRawBufferPointer(rebasing: chunk[..<toSpool]))
             spooled += toSpool
@@ -103,4 +107,24 @@ package func newlines(in bytes: UnsafeRawBufferPointer) -> Int {
     }
     for byte in bytes[offset...] where byte == UInt8(ascii: "\n") { count += 1 }
     return count
+}
+
+extension OutputCapture {
+    /// An output for machines: exact counts, and the bytes at its two ends.
+    package struct Parts: Equatable, Sendable {
+        package var bytes = 0
+        package var lines = 0
+        /// All of it if that is at most `headLimit` + `tailLimit` bytes, and then there is no tail.
+        package var head: [UInt8] = []
+        package var tail: [UInt8] = []
+
+        /// Bytes between head and tail.
+        package var omitted: Int { bytes - head.count - tail.count }
+    }
+
+    var parts: Parts {
+        let last = Array(tail.suffix(Self.tailLimit))
+        guard head.count + last.count < bytes else { return Parts(bytes: bytes, lines: lines, head: head + last) }
+        return Parts(bytes: bytes, lines: lines, head: head, tail: last)
+    }
 }

@@ -63,6 +63,7 @@ struct cjail_limit {
 // Where a child may fail before its program runs. The order is that of the steps.
 enum cjail_stage {
     CJAIL_STAGE_SESSION = 1,
+    CJAIL_STAGE_TERMINAL,
     CJAIL_STAGE_LIMITS,
     CJAIL_STAGE_DIRECTORY,
     CJAIL_STAGE_PRIVILEGES,
@@ -90,6 +91,7 @@ struct cjail_child {
     int limit_count;
     const struct cjail_instruction *filter;
     int filter_count;
+    int terminal; // of 0, 1 and 2, the one that becomes the controlling terminal; -1 if none
     int drops_capabilities; // of its permitted, effective, inheritable and ambient set, all
     int broker;             // a Unix socket that takes the filter's listener; -1 if the filter notifies nobody
 };

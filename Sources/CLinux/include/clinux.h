@@ -11,6 +11,8 @@
 #include "cbroker.h"
 #include "cjail.h"
 #include "cinit.h"
+#include "cprobe.h"
+#include "cterminal.h"
 
 // prctl(option, a, b, c, d).
 int clinux_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);

@@ -1,0 +1,79 @@
+import Contracts
+import Glibc
+import LinuxSystem
+
+/// `agent-jail` at work on one request: the one way by which a command of the model, or of `agent-init exec`, is run.
+///
+/// When this value goes, its control pipe goes with it, and the janitor then ends whatever is still there.
+struct JanitorProcess: ~Copyable {
+    private let pid: Int32
+    /// Where the report comes, and then the end of file: the janitor has gone, and every process of the command.
+    let reports: Descriptor
+    /// Takes the order to end the command; so does its own end.
+    let control: Descriptor
+    /// When a janitor that keeps the request's time limit itself must have ended.
+    let limit: Deadline
+
+    /// Starts it with these descriptors as the command's standard ones. With `ownSession` no signal of a terminal
+    /// reaches the janitor: they are for the caller to pass on.
+    ///
+    /// - Throws: `SystemError`: nothing has been started.
+    init(
+        program: String, _ request: JailRequest, input: Int32, output: Int32, errors: Int32, ownSession: Bool = false
+    ) throws(SystemError) {
+        var request = request
+        request.reportDescriptor = 3
+        request.controlDescriptor = 4
+        var reports = try Pipe()
+        var control = try Pipe()
+        var spawn = Spawn(
+            path: program, arguments: ["agent-jail"] + request.arguments, environment: [],
+            descriptors: [
+                (input, 0), (output, 1), (errors, 2), (reports.writer.number, 3), (control.reader.number, 4),
+            ])
+        spawn.newSession = ownSession
+        pid = try spawn.start()
+        let (allowed, overflow) = request.timeout.addingReportingOverflow(request.grace + 10000)
+        limit = overflow ? .never : .after(milliseconds: allowed)
+        // Our copies of the child's ends must go, or no end of file would ever come.
+        reports.writer = Descriptor(adopting: -1)
+        control.reader = Descriptor(adopting: -1)
+        self.reports = reports.takeReader()
+        self.control = control.takeWriter()
+    }
+
+    /// Has everything of the command killed at once.
+    func cancel() { _ = try? writeAll(control.number, "kill\n") }
+
+    /// Reaps the janitor and makes of its report, or of its death, how the command ended.
+    func end(reported: JailReport?) -> JailReport {
+        let patience = Deadline.after(milliseconds: 5000)
+        var reaped = reap(pid)
+        while reaped == nil, !patience.hasPassed {
+            _ = poll(nil, 0, 5)
+            reaped = reap(pid)
+        }
+        if reaped == nil {
+            _ = kill(pid, SIGKILL)
+            reaped = reap(pid)
+        }
+        if let reported { return reported }
+        let death = reaped.map { "\($0.end)" } ?? "it did not end"
+        return JailReport(end: .failed(stage: "janitor", errno: 0, message: "agent-jail gave no report (\(death))"))
+    }
+}
+
+/// A report as it comes in, in pieces.
+struct ReportText {
+    private var bytes: [UInt8] = []
+
+    /// A report has at most 34 lines; 64 KiB is far above any, and what comes after is not kept.
+    mutating func take(_ chunk: UnsafeRawBufferPointer) {
+        if bytes.count < 65536 { bytes += chunk }
+    }
+
+    /// The report, once it has come; nil if it names no end.
+    var report: JailReport? {
+        JailReport(text: String(decoding: bytes, as: UTF8.self))
+    }
+}

@@ -1,0 +1,53 @@
+import Agent
+import ArgumentParser
+import Contracts
+import Events
+import Glibc
+import LinuxSystem
+
+/// `agentd doctor`: what this kernel and this pod enforce.
+struct DoctorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor", abstract: "Try what this kernel and pod enforce, and say what to do about the rest.",
+        discussion: """
+            Runs commands in the jail in each profile and tries, from inside, to read a checkpoint and a secret, to \\
+            signal and spy on another process, to write outside the project tree and to reach the network; tries \\
+            Landlock and seccomp level by level; and looks at folders, libraries, memory limit and clock. Needs no \\
+            JOB_ID. Run it where the agent is to run, for example
+
+              kubectl run doctor --rm -it --image=IMAGE --command -- agent-init doctor
+              agent-init doctor --json | jq '.findings[] | select(.verdict == "bad")'
+
+            EXIT CODES
+            0 the configured jail is enforced and a job can run; 77 it is not enforced; 78 a folder or a setting.
+            """)
+
+    @Flag(help: "One JSON object, for machines.") var json = false
+
+    func run() throws {
+        signal(SIGPIPE, SIG_IGN)
+        for number in Int32(0)...2 where fcntl(number, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
+        let diagnosis: Diagnosis
+        do {
+            let environment = processEnvironment()
+            let settings = try SandboxSettings(environment: environment)
+            guard let folder = programFolder() else {
+                throw StartError(.notPermitted, "/proc is not mounted: agentd cannot find agent-jail beside it")
+            }
+            // The trial's commands read nothing, and least of all what somebody types here.
+            let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
+            if null > 0 { _ = dup2(null, 0) }
+            diagnosis = Doctor(
+                settings: settings, commands: settings.commands(program: folder + "/agent-jail"),
+                terminationLog: environment["AGENT_TERMINATION_LOG"] ?? "/dev/termination-log",
+                libraries: Wiring.libraries, writeAhead: Wiring.writeAhead
+            ).examine()
+        } catch let error as StartError {
+            say("agent-init doctor: \(error)")
+            throw ArgumentParser.ExitCode(error.exit.rawValue)
+        }
+        let colours = isTerminal(1) && processEnvironment()["NO_COLOR"] == nil
+        try writeAll(1, json ? diagnosis.json.text + "\n" : diagnosis.table(isColoured: colours))
+        throw ArgumentParser.ExitCode(diagnosis.exit.rawValue)
+    }
+}
