@@ -33,6 +33,7 @@ struct Janitor: ~Copyable {
     ///
     /// - Throws: `JailFailure`; nothing of the command has run.
     init(_ request: JailRequest) throws(JailFailure) {
+        let preference = OOMPreference()
         // Before anything can look. The command becomes dumpable again when it executes its program.
         let result = cjail_become_janitor()
         guard result == 0 else {
@@ -48,7 +49,11 @@ struct Janitor: ~Copyable {
         let launch = try Launch(request, try JailPlan(jailRules, for: request, on: kernel))
         let domain = try Domain()
         let resources = ResourceGuard(request)
+        preference.raise()
         let started = try launch.start()
+        preference.restore()
+        // The guard must get its turn while the command takes all it can. Where it is refused, it is just later.
+        _ = cjail_prefer_promptness()
         self.request = request
         self.domain = domain
         self.launch = launch

@@ -9,6 +9,8 @@ package enum Help {
         USAGE
           agent-init run                   run the agent that JOB_ID and AGENT_TASK describe
           agent-init run [--] COMMAND…     be the init of any one command
+          agent-init exec -- COMMAND…      one command in the jail: a sandbox, without a job
+          agent-init doctor                what this kernel and pod enforce, and what to do about the rest
           agent-init status                where the job is
           agent-init run --help            how it stops, and the settings of PID 1
           agent-init help                  all other subcommands, for looking at a job and running parts of it

@@ -21,6 +21,7 @@ import Testing
         if generator.bool() { request.network = generator.policy() }
         if generator.bool() { request.listening = .loopback(.random()) }
         if generator.bool() { request.reportDescriptor = generator.number(3...Int32.max) }
+        if generator.bool() { request.terminalDescriptor = generator.number(0...2) }
         if generator.bool() { request.controlDescriptor = generator.number(3...Int32.max) }
         if generator.bool() { request.limits.memoryPercent = generator.number(JailLimits.memoryPercents) }
         if generator.bool() { request.limits.memory = generator.number(JailLimits.memories) }

@@ -179,3 +179,22 @@ def test_what_it_cannot_do_is_said(new_job, given):
     job = new_job(job_of(turn(call("background", **given))))
     journal = end_well(job)
     assert [event["outcome"] for event in journal.of("call_finished") if event["call"] == "2.0"] == ["refused"]
+
+
+def test_if_the_janitor_is_killed_nothing_of_its_command_is_left_and_the_job_goes_on(new_job):
+    tick = "while :; do echo x >> ticks; sleep 0.02; done"
+    daemons = f"for i in 1 2 3; do setsid bash -c 'setsid bash -c \"{tick}\" & {tick}' & done; touch begun; sleep 600"
+    job = new_job(job_of(turn(start("echo spared; sleep 600"), execute(daemons, timeout_seconds=600)),
+                         turn(execute("a=$(wc -c < ticks); sleep 0.3; [ $a = $(wc -c < ticks) ] && echo silent"), look("2.0"),
+                              expect=["agent-jail was killed while it watched", "nothing of the command is left"]),
+                         turn(execute("true"), expect=["silent", "2.0 is running", "spared"])))
+    run = job.start()
+    run.until("the daemons run", lambda: (job.project / "begun").exists() and job.file("ticks"))
+    janitors = [pid for pid, name in job.alive() if name == "agent-jail"]
+    assert len(janitors) == 2
+    # The later one is the one in the foreground.
+    os.kill(max(janitors), signal.SIGKILL)
+    ended = run.wait()
+    assert ended.code == 0, ended
+    assert job.refusals() == []
+    job.journal().check(model=job.model.log())

@@ -91,11 +91,16 @@ def test_a_landlock_that_only_pretends_is_found_out(sandbox):
     assert "pretends" in found["jail: tactical"]["text"]
 
 
-def test_without_seccomp_listeners_it_is_weaker_and_says_what_is_open(sandbox):
-    # Filters themselves are set by prctl(2), and stay possible.
+def test_without_seccomp_listeners_there_is_no_connect_broker(sandbox):
     result, found = examine(sandbox, 77, under=[WITH_FILTER, f"{SECCOMP}={EPERM}", "--"])
-    assert found["kernel: seccomp listener"]["verdict"] == "weak"
-    assert any("by address" in line for line in result["not_enforced"])
+    assert {"kernel: seccomp listener", "jail: tactical"} <= bad(found)
+    assert "NEW_LISTENER" in found["kernel: seccomp listener"]["remedy"]
+    assert any("network" in line for line in result["not_enforced"])
+
+
+def test_an_open_network_is_one_that_is_not_promised_to_be_closed(sandbox):
+    _, found = examine(sandbox, 0, settings={"AGENT_NETWORK": "open"})
+    assert "TCP" not in found["jail: tactical"]["text"] and "TCP" in found["jail: none-network"]["text"]
 
 
 def test_a_jail_that_lets_something_through_is_77_and_says_what(sandbox):

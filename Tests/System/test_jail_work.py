@@ -72,11 +72,63 @@ def test_while_planning_the_project_can_be_read_and_run_but_not_changed(workspac
 
 # MARK: Ordinary work
 
+# The smallest wheel there is: a zip with a module and three files about it (PyPA, binary distribution format).
+WHEEL = """
+import pathlib, zipfile
+index = pathlib.Path("index/tiny")
+index.mkdir(parents=True)
+about = "tiny-1.0.dist-info/"
+with zipfile.ZipFile(index / "tiny-1.0-py3-none-any.whl", "w") as wheel:
+    wheel.writestr("tiny.py", "def main(): print(\\"tiny runs\\")")
+    wheel.writestr(about + "METADATA", "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n")
+    wheel.writestr(about + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr(about + "entry_points.txt", "[console_scripts]\\ntiny = tiny:main\\n")
+    wheel.writestr(about + "RECORD", "")
+(index / "index.html").write_text("<a href=tiny-1.0-py3-none-any.whl>tiny-1.0-py3-none-any.whl</a>")
+"""
+
 WORK = {
     "git": """
         git init -q -b main one && cd one && git config user.email a@b.c && git config user.name n
         echo x > file && git add . && git commit -qm first && cd .. && git clone -q one two && cat two/file
     """,
+    "git with a bare remote, a branch and a merge": """
+        git config --global user.email a@b.c; git config --global user.name n; git config --global init.defaultBranch main
+        git init -q --bare remote.git && git clone -q remote.git work 2> /dev/null && cd work
+        echo x > file && git add . && git commit -qm first && git push -q origin main
+        git checkout -q -b topic && echo y >> file && git commit -qam second && git push -q origin topic
+        git checkout -q main && git merge -q topic && git push -q && git log --oneline origin/main | wc -l | grep -qx 2
+        cd .. && git clone -q --depth 1 file://$PWD/remote.git shallow && git -C shallow fsck
+    """,
+    "pip install --user from a local index": f"""
+        export PYTHONUSERBASE=$HOME/.local PATH=$HOME/.local/bin:$PATH PIP_BREAK_SYSTEM_PACKAGES=1
+        {python(WHEEL)}
+        /usr/bin/python3 -m pip install --quiet --user --no-cache-dir --index-url file://$PWD/index tiny &&
+            tiny | grep -qx "tiny runs" && /usr/bin/python3 -c "import tiny" &&
+            /usr/bin/python3 -m pip uninstall --quiet --yes tiny && ! tiny 2> /dev/null
+    """,
+    "a virtual environment": "/usr/bin/python3 -m venv --without-pip env && env/bin/python -c 'import sys; assert sys.prefix.endswith(\"/env\")'",
+    "node": """
+        printf 'const {execSync} = require("child_process"); const fs = require("fs/promises");\n' > main.js
+        printf 'const {Worker, isMainThread} = require("worker_threads");\n' >> main.js
+        printf 'if (isMainThread) new Worker(__filename).on("exit", async () => {\n' >> main.js
+        printf '  await fs.writeFile("out", execSync("echo child")); console.log("done"); });\n' >> main.js
+        node main.js | grep -qx done && grep -qx child out
+    """,
+    "a program that is talked to through a terminal": python("""
+import os, pty
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp("sh", ["sh", "-c", "stty -echo; tty; printf name:; read x; echo got-$x-end; exit 7"])
+said = b""
+while b"name:" not in said: said += os.read(terminal, 4096)
+os.write(terminal, b"somebody\\n")
+try:
+    while True: said += os.read(terminal, 4096)
+except OSError: pass
+assert b"/dev/pts/" in said and b"got-somebody-end" in said, said
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+"""),
     "gcc and make": """
         printf 'int main(void){return 0;}' > main.c; printf 'main: main.c\\n\\tgcc -O2 -o main main.c\\n' > Makefile
         make -s -j4 && ./main
@@ -99,6 +151,17 @@ END
     "process substitution": "exec > >(tee log); echo hello; exec >&-; wait; sleep 0.1; grep -q hello log",
     "a here-document": "cat <<END | grep -q 4\n$((2 + 2))\nEND",
     "job control": "set -m; sleep 0.1 & fg %1 > /dev/null; sleep 5 & kill %1; wait %1; [ $? = 143 ]",
+    "stopping and going on": "set -m; sleep 0.2 & kill -STOP %1; jobs | grep -q Stopped; bg %1 > /dev/null; wait %1",
+    "here-documents, quoted and indented": "cat <<'A' | grep -qx '$x' && cat <<-B | grep -qx tab\n$x\nA\n\ttab\n\tB",
+    "sqlite with two connections": """
+        sqlite3 db 'pragma journal_mode=wal; create table t(x)' > /dev/null
+        for i in $(seq 20); do sqlite3 -cmd '.timeout 5000' db "insert into t values($i)" & done; wait
+        sqlite3 db 'select count(*) from t; pragma integrity_check' | tr '\\n' ' ' | grep -qx '20 ok '
+    """,
+    "make in parallel with sub-makes": """
+        mkdir -p a b && for d in a b; do printf 'all:\\n\\techo '$d' > out\\n' > $d/Makefile; done
+        printf 'all: a b\\n.PHONY: a b\\na b:\\n\\t+$(MAKE) -s -C $@\\n' > Makefile && make -s -j4 && cat a/out b/out
+    """,
     "sqlite": "sqlite3 db 'pragma journal_mode=wal; create table t(x); insert into t values(1);' && sqlite3 db .dump",
     "a named pipe": "mkfifo pipe; echo x > pipe & read line < pipe; [ $line = x ]",
     "a Unix socket": python("import socket; a = socket.socket(socket.AF_UNIX); a.bind(\"s\"); a.listen(); "

@@ -27,6 +27,16 @@ extension Doctor {
         }
     }
 
+    /// Whether the profile, as it is configured here, does not allow the attempt.
+    private func isClosed(_ attempt: DoctorScene.Attempt, in profile: ExecProfile, _ scene: DoctorScene) -> Bool {
+        if attempt.needsWritableProject { return profile == .strategic }
+        guard attempt.needsNetwork else { return true }
+        var narrowed = commands
+        _ = profile.apply(to: &narrowed)
+        let policy = narrowed.network.resolved()
+        return policy != .open && IPAddress("127.0.0.1").map { !policy.allows($0, scene.port) } ?? true
+    }
+
     private func broken(_ profile: ExecProfile, _ text: String) -> Finding {
         Finding(
             "jail", profile.rawValue, .bad, text,
@@ -47,15 +57,17 @@ extension Doctor {
         }
         let said = String(decoding: outcome.output.head, as: UTF8.self)
         let opened = DoctorScene.opened(said)
+        let closed = DoctorScene.attempts.filter { isClosed($0, in: profile, scene) }
         var wrong: [String] = []
         for attempt in DoctorScene.attempts {
-            let mustBeClosed = attempt.isClosed(in: profile)
+            let mustBeClosed = closed.contains { $0.name == attempt.name }
             if mustBeClosed, opened.contains(attempt.name) { wrong.append("\(attempt.what) is possible") }
-            if !mustBeClosed, !opened.contains(attempt.name) { wrong.append("\(attempt.what) is not possible") }
+            if attempt.needsWritableProject, !mustBeClosed, !opened.contains(attempt.name) {
+                wrong.append("\(attempt.what) is not possible")
+            }
         }
         if scene.isLeft(said) { wrong.append("a process outlived its command") }
         guard wrong.isEmpty else { return broken(profile, wrong.joined(separator: "; ")) }
-        let closed = DoctorScene.attempts.filter { $0.isClosed(in: profile) }
         let unproven = closed.filter { !control.contains($0.name) }.map(\.what)
         let text =
             "a command ran; refused from inside: \(closed.filter { control.contains($0.name) }.map(\.what).joined(separator: ", "))"

@@ -12,21 +12,15 @@ extension Doctor {
                 "seccomp filter", .filter, "installed and took effect",
                 remedy: "a kernel with CONFIG_SECCOMP_FILTER, and a container profile that allows seccomp(2)",
                 open: "sockets other than TCP, namespaces, io_uring, keyrings, limits of other processes"),
-            listener(),
+            promise(
+                "seccomp listener", .listener, "works: connections are decided by address",
+                remedy: "a container profile that allows seccomp(2) with SECCOMP_FILTER_FLAG_NEW_LISTENER; no seccomp "
+                    + "agent (listenerPath) around the container, which would take the one listener there can be",
+                open: "anything about the network: no command is run at all"),
             promise(
                 "no_new_privs", .noNewPrivileges, "set", remedy: "let the seccomp profile allow prctl(2)",
                 open: "gain of privilege by setuid programs"),
         ]
-    }
-
-    private func listener() -> Finding {
-        guard let error = KernelTrial.listener.run() else {
-            return Finding("kernel", "seccomp listener", .good, "works")
-        }
-        return Finding(
-            "kernel", "seccomp listener", .weak, "not to be had: \(error.reason)",
-            remedy: "let the container's seccomp profile allow seccomp(2) with SECCOMP_FILTER_FLAG_NEW_LISTENER",
-            open: "network rules by address: only ports can be ruled")
     }
 
     /// A trial on which a promise of the jail rests.
@@ -78,12 +72,10 @@ extension Doctor {
         let hasPaths = KernelTrial.socketPaths.run() == nil
         result.append(
             Finding(
-                "kernel", "socket paths", hasPaths ? .good : .weak,
-                hasPaths ? "enforced (Landlock ABI 9)" : "not by Landlock (ABI 9 is needed)",
-                remedy: "keep no Unix socket that matters where a command's user can reach it by file mode",
-                open: hasPaths ? nil : Self.socketPaths))
+                "kernel", "socket paths", hasPaths ? .good : .note,
+                hasPaths
+                    ? "enforced (Landlock ABI 9, and the connect broker)"
+                    : "by the connect broker alone (Landlock knows them from ABI 9 on)"))
         return result
     }
-
-    private static let socketPaths = "connecting to Unix sockets by path, by Landlock alone, wherever their mode allows"
 }

@@ -11,8 +11,7 @@ final class DoctorScene {
         let what: String
         /// Possible where the project tree is writable.
         var needsWritableProject = false
-
-        func isClosed(in profile: ExecProfile) -> Bool { !needsWritableProject || profile == .strategic }
+        var needsNetwork = false
     }
 
     static let attempts = [
@@ -21,7 +20,8 @@ final class DoctorScene {
         Attempt(name: "project", what: "writing in the project tree", needsWritableProject: true),
         Attempt(name: "signal", what: "signalling another process"),
         Attempt(name: "environ", what: "reading another process's environment"),
-        Attempt(name: "tcp", what: "a TCP connection"), Attempt(name: "udp", what: "a UDP socket"),
+        Attempt(name: "tcp", what: "a TCP connection", needsNetwork: true),
+        Attempt(name: "udp", what: "a UDP socket", needsNetwork: true),
     ]
 
     /// Bash alone, without another program of the image. Each attempt in a subshell of its own.
@@ -48,7 +48,7 @@ final class DoctorScene {
     private let outside: String
     private let project: String
     private let listener: Descriptor
-    private let port: UInt16
+    let port: UInt16
     private let witness: Int32
     /// The witness ends when this does.
     private let leash: Descriptor

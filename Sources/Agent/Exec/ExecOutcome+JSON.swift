@@ -37,7 +37,7 @@ extension ExecOutcome {
 
 extension OutputCapture.Parts {
     /// Text if both ends are UTF-8, cut at whole characters; else base64 of the bytes.
-    var json: JSON {
+    package var json: JSON {
         let counts: [String: JSON] = ["bytes": .int(Int64(bytes)), "lines": .int(Int64(lines))]
         let whole = omitted == 0 ? head.count : Self.wholeCharacters(head)
         let start = tail.prefix(3).firstIndex { $0 & 0xc0 != 0x80 } ?? 0

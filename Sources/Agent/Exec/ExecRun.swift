@@ -42,7 +42,7 @@ package struct ExecOutcome {
     /// What the jail refused, in words that one can act on; of files only where the output was captured.
     package var refused: [String] = []
 
-    init(report: JailReport) { self.report = report }
+    package init(report: JailReport) { self.report = report }
 
     /// What to exit with: the command's own code, or a shell's for how it ended.
     package var exitCode: Int32 {
@@ -71,8 +71,9 @@ extension JailedCommands {
         var relay =
             plan.hasTerminal
             ? try Relay(
-                terminalOf: request, program: program, signals: signals, capture: captures?.0, screen: screen)
-            : try Relay(pipesOf: request, program: program, signals: signals, captures: captures)
+                terminalOf: request, program: program, among: janitors, signals: signals, capture: captures?.0,
+                screen: screen)
+            : try Relay(pipesOf: request, program: program, among: janitors, signals: signals, captures: captures)
         var outcome = ExecOutcome(report: relay.run())
         outcome.readerHasGone = relay.readerHasGone
         // A command that was over by then has its own code, if all it wrote got through.

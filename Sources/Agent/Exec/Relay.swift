@@ -34,7 +34,7 @@ struct Relay: ~Copyable {
 
     /// Starts the command with three pipes. What is captured is not passed on.
     init(
-        pipesOf request: JailRequest, program: String, signals: consuming SignalDescriptor,
+        pipesOf request: JailRequest, program: String, among janitors: Janitors, signals: consuming SignalDescriptor,
         captures: (Capture, Capture)?
     ) throws(SystemError) {
         var input = try Pipe()
@@ -42,7 +42,7 @@ struct Relay: ~Copyable {
         var errors = try Pipe()
         janitor = try JanitorProcess(
             program: program, request, input: input.reader.number, output: output.writer.number,
-            errors: errors.writer.number, ownSession: true)
+            errors: errors.writer.number, ownSession: true, among: janitors)
         self.signals = signals
         inputEnd = input.takeWriter()
         outputEnd = output.takeReader()
@@ -61,7 +61,8 @@ struct Relay: ~Copyable {
 
     /// Starts the command with a pseudo-terminal, as large as ours.
     init(
-        terminalOf request: JailRequest, program: String, signals: consuming SignalDescriptor, capture: Capture?,
+        terminalOf request: JailRequest, program: String, among janitors: Janitors, signals: consuming SignalDescriptor,
+        capture: Capture?,
         screen: RawTerminal?
     ) throws(SystemError) {
         var pair = try PseudoTerminal()
@@ -71,7 +72,7 @@ struct Relay: ~Copyable {
         request.terminalDescriptor = 0
         janitor = try JanitorProcess(
             program: program, request, input: pair.terminal.number, output: pair.terminal.number,
-            errors: pair.terminal.number, ownSession: true)
+            errors: pair.terminal.number, ownSession: true, among: janitors)
         // The end of the terminal's life is seen only when nobody has it open any more, we neither.
         pair.terminal = Descriptor(adopting: -1)
         var controller = Descriptor(adopting: -1)

@@ -111,7 +111,7 @@ extension CommandResult {
     /// full, and a command that ran and does not die are failures of the command alone.
     var missingJail: JailUnavailable? {
         guard case .failed(let stage, _, let message) = report.end,
-            !["exec", "fork", "watch", "kill"].contains(stage)
+            !["exec", "fork", "watch", "kill", "janitor"].contains(stage)
         else { return nil }
         return JailUnavailable("\(stage): \(message)")
     }
@@ -147,7 +147,7 @@ extension CommandResult {
             headline = "the command was ended: \(message); \(resource.advice)"
         case .failed(let stage, _, let message):
             outcome = .failed
-            headline = stage == "watch" || stage == "kill" ? message : "not run: \(message)"
+            headline = ["watch", "kill", "janitor"].contains(stage) ? message : "not run: \(message)"
         }
         var text = headline + "\n"
         if report.killed > 0 { text += "\(report.killed) background processes were killed at its end\n" }

@@ -19,7 +19,7 @@ struct JailProcess: ~Copyable {
     private static let setPipeSize: Int32 = 1031
 
     /// - Throws: `SystemError` if nothing could be started.
-    init(program: String, _ request: JailRequest) throws(SystemError) {
+    init(program: String, _ request: JailRequest, among janitors: Janitors) throws(SystemError) {
         let null = Descriptor(
             adopting: try retrying("open", subject: "/dev/null") { open("/dev/null", O_RDONLY | O_CLOEXEC) })
         var output = try Pipe()
@@ -27,7 +27,8 @@ struct JailProcess: ~Copyable {
         try setNonBlocking(output.reader.number, true)
         // Our copy of the child's end goes with `output`, or no end of file would ever come.
         let started = try JanitorProcess(
-            program: program, request, input: null.number, output: output.writer.number, errors: output.writer.number)
+            program: program, request, input: null.number, output: output.writer.number, errors: output.writer.number,
+            among: janitors)
         try setNonBlocking(started.reports.number, true)
         janitor = started
         outputEnd = output.takeReader()

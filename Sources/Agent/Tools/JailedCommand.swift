@@ -30,6 +30,7 @@ package struct JailedCommands: Sendable {
     /// From SIGTERM to SIGKILL at a time limit, in milliseconds.
     package var grace: Int64 = 2000
     package var limits: JailLimits
+    let janitors = Janitors()
 
     package init(program: String, folders: Folders, proxy: Settings.Proxy, limits: JailLimits = JailLimits()) {
         self.program = program
@@ -50,7 +51,7 @@ package struct JailedCommands: Sendable {
         do throws(SystemError) {
             let request = request(command, profile: profile, timeout: timeout)
             var capture = OutputCapture(spoolPath: spool)
-            let process = try JailProcess(program: program, request)
+            let process = try JailProcess(program: program, request, among: janitors)
             var watch = Watch(process)
             // The janitor keeps the time limit; this one is for a janitor that hangs.
             let (allowed, overflow) = request.timeout.addingReportingOverflow(request.grace + 10000)

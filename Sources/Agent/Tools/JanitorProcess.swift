@@ -7,6 +7,7 @@ import LinuxSystem
 /// When this value goes, its control pipe goes with it, and the janitor then ends whatever is still there.
 struct JanitorProcess: ~Copyable {
     private let pid: Int32
+    private let janitors: Janitors
     /// Where the report comes, and then the end of file: the janitor has gone, and every process of the command.
     let reports: Descriptor
     /// Takes the order to end the command; so does its own end.
@@ -19,8 +20,11 @@ struct JanitorProcess: ~Copyable {
     ///
     /// - Throws: `SystemError`: nothing has been started.
     init(
-        program: String, _ request: JailRequest, input: Int32, output: Int32, errors: Int32, ownSession: Bool = false
+        program: String, _ request: JailRequest, input: Int32, output: Int32, errors: Int32, ownSession: Bool = false,
+        among janitors: Janitors
     ) throws(SystemError) {
+        // A janitor that is killed leaves its tree to us.
+        becomeSubreaper()
         var request = request
         request.reportDescriptor = 3
         request.controlDescriptor = 4
@@ -33,6 +37,8 @@ struct JanitorProcess: ~Copyable {
             ])
         spawn.newSession = ownSession
         pid = try spawn.start()
+        janitors.insert(pid)
+        self.janitors = janitors
         let (allowed, overflow) = request.timeout.addingReportingOverflow(request.grace + 10000)
         limit = overflow ? .never : .after(milliseconds: allowed)
         // Our copies of the child's ends must go, or no end of file would ever come.
@@ -57,9 +63,22 @@ struct JanitorProcess: ~Copyable {
             _ = kill(pid, SIGKILL)
             reaped = reap(pid)
         }
+        janitors.remove(pid)
         if let reported { return reported }
-        let death = reaped.map { "\($0.end)" } ?? "it did not end"
-        return JailReport(end: .failed(stage: "janitor", errno: 0, message: "agent-jail gave no report (\(death))"))
+        guard let end = reaped?.end, case .signaled = end else {
+            let death = reaped.map { "\($0.end)" } ?? "it did not end"
+            return failed("report", "agent-jail gave no report (\(death))")
+        }
+        // Nobody but the kernel's OOM killer or a person can do that. The command's own process died with it.
+        let killed = endOrphans(sparing: janitors.living, until: .after(milliseconds: 5000))
+        let rest = killed == nil ? "processes of the command may still be there" : "nothing of the command is left"
+        var report = failed("janitor", "agent-jail was killed while it watched over the command (\(end)); \(rest)")
+        report.killed = killed ?? 0
+        return report
+    }
+
+    private borrowing func failed(_ stage: String, _ message: String) -> JailReport {
+        JailReport(end: .failed(stage: stage, errno: 0, message: message))
     }
 }
 

@@ -118,6 +118,15 @@ extension OutputCapture {
         package var head: [UInt8] = []
         package var tail: [UInt8] = []
 
+        package init() {}
+
+        init(bytes: Int, lines: Int, head: [UInt8], tail: [UInt8] = []) {
+            self.bytes = bytes
+            self.lines = lines
+            self.head = head
+            self.tail = tail
+        }
+
         /// Bytes between head and tail.
         package var omitted: Int { bytes - head.count - tail.count }
     }

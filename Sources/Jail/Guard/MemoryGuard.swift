@@ -37,7 +37,8 @@ package struct MemoryGuard {
         var again: Int64 = 1000
         if let own {
             let bytes = TreeMemory.bytes(refinedAbove: own)
-            if bytes > own {
+            // Twice in a row: the shares of processes that end while they are being added up are counted again.
+            if bytes > own, TreeMemory.bytes(refinedAbove: own) > own {
                 return ("the command's processes hold \(mebibytes(bytes)) of \(mebibytes(own)) MiB of memory", 0)
             }
             // A walk through /proc: not more often.

@@ -11,12 +11,12 @@ enum TreeMemory {
     static func bytes(refinedAbove limit: Int64) -> Int64 {
         let processes = members()
         let page = Int64(sysconf(Int32(_SC_PAGESIZE)))
-        var cheap: [Int64] = []
-        for process in processes { cheap.append(pages(of: process) * page) }
-        let sum = cheap.reduce(0, +)
+        var sum: Int64 = 0
+        for process in processes { sum += pages(of: process) * page }
         guard sum > limit else { return sum }
         var exact: Int64 = 0
-        for (index, process) in processes.enumerated() { exact += proportional(of: process) ?? cheap[index] }
+        // One that has just ended has neither, and must not count by what it had.
+        for process in processes { exact += proportional(of: process) ?? pages(of: process) * page }
         return exact
     }
 

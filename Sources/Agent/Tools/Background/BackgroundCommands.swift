@@ -55,7 +55,7 @@ package final class BackgroundCommands {
     ) throws(JailUnavailable) -> BackgroundCommand {
         do throws(SystemError) {
             let request = commands.request(["bash", "-c", text], profile: profile, timeout: timeout)
-            let process = try JailProcess(program: commands.program, request)
+            let process = try JailProcess(program: commands.program, request, among: commands.janitors)
             let command = BackgroundCommand(
                 id: id, text: text, timeout: timeout, process: process,
                 capture: OutputCapture(spoolPath: commands.spool(id)), of: commands, profile: profile)
