@@ -85,7 +85,8 @@ let package = Package(
         .executableTarget(
             name: "agentd",
             dependencies: [
-                "Agent", "CCrash", "Contracts", "Events", "Providers", "Stores", "Sinks", "Gateway", "LinuxSystem",
+                "Agent", "CCrash", "Contracts", "Events", "Providers", "Stores", "Sinks", "Gateway", "Jail",
+                "LinuxSystem",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict, linkerSettings: staticRuntime),

@@ -203,6 +203,21 @@ int cbroker_closes_on_exec(int pid, int descriptor) {
     return flags != NULL && (strtol(flags + 6, NULL, 8) & O_CLOEXEC) != 0;
 }
 
+static uint64_t mask(const char *status, const char *name) {
+    const char *line = strstr(status, name);
+    return line == NULL ? 0 : strtoull(line + strlen(name), NULL, 16);
+}
+
+int cbroker_has_signal(int pid) {
+    char status[4096];
+    int count = cbroker_process_file(pid, "status", status, sizeof status - 1);
+    if (count < 0) return 0;
+    status[count] = 0;
+    // The name in its first line has its newlines escaped (fs/proc/array.c, task_name).
+    uint64_t pending = mask(status, "\nSigPnd:") | mask(status, "\nShdPnd:");
+    return (pending & ~mask(status, "\nSigBlk:") & mask(status, "\nSigCgt:")) != 0;
+}
+
 // MARK: Sockets
 
 int cbroker_socket(int family, int type, int protocol) {

@@ -152,9 +152,10 @@ static int install_filter(const struct cjail_instruction *filter, int count, int
     } program = {.length = (unsigned short)count, .first = filter};
     // 2 is SECCOMP_MODE_FILTER. prctl rather than seccomp(2): the same thing where no flag is wanted.
     if (broker < 0) return prctl(PR_SET_SECCOMP, 2, &program) < 0 ? -errno : 0;
-    // 1 is SECCOMP_SET_MODE_FILTER, 8 SECCOMP_FILTER_FLAG_NEW_LISTENER. The listener is close-on-exec: the program never
-    // has it.
-    int listener = outcome(syscall(__NR_seccomp, 1, 8, &program));
+    // 1 is SECCOMP_SET_MODE_FILTER, 8 SECCOMP_FILTER_FLAG_NEW_LISTENER, 32 WAIT_KILLABLE_RECV (Linux 5.19): a call that
+    // the broker has taken is interrupted by death alone. Otherwise each signal makes the call anew, and a program with
+    // a fast timer gets nowhere on a busy machine. The listener is close-on-exec: the program never has it.
+    int listener = outcome(syscall(__NR_seccomp, 1, 8 | 32, &program));
     return listener < 0 ? listener : cbroker_send_descriptor(broker, listener);
 }
 

@@ -63,7 +63,9 @@ package struct JailViolations: Equatable, Sendable {
 
     package init() {}
 
-    package mutating func add(_ kind: JailViolation.Kind, target: String, pid: Int32, program: @autoclosure () -> String) {
+    package mutating func add(
+        _ kind: JailViolation.Kind, target: String, pid: Int32, program: @autoclosure () -> String
+    ) {
         if let index = all.firstIndex(where: { $0.kind == kind && $0.target == target }) {
             all[index].count += 1
         } else if all.count < Self.limit {

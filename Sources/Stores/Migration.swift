@@ -28,7 +28,7 @@ struct Migration {
                     + "use the newer agent-init that wrote it")
         }
         guard owner == job else {
-            throw StoreError(.unusable, "the checkpoint \(path) belongs to job \(owner), not to \(job)")
+            throw StoreError(.foreign, "the checkpoint \(path) belongs to job \(owner), not to \(job)")
         }
         guard version < Schema.version else { return }
         try copy(of: version)
@@ -39,16 +39,10 @@ struct Migration {
     private func copy(of version: Int64) throws(StoreError) {
         let copy = "\(path).v\(version)"
         guard access(copy, F_OK) != 0 else { return }
-        do throws(SQLiteError) {
-            _ = unlink(copy + ".new")
-            try database.run("VACUUM INTO ?", copy + ".new")
-        } catch {
-            throw SQLiteCheckpointStore.failure(error, path)
-        }
-        _ = chmod(copy + ".new", 0o600)
+        try Backup.copy(database, to: copy + ".new", of: path)
         do throws(SystemError) {
-            try SQLiteCheckpointStore.synchronize(copy + ".new")
             try retrying("rename", subject: copy) { rename(copy + ".new", copy) }
+            try SQLiteCheckpointStore.synchronizeFolder(of: path)
         } catch {
             throw StoreError(.inputOutput, "the copy \(copy) before the migration cannot be made: \(error)")
         }

@@ -28,7 +28,8 @@ struct Projection {
             try database.run(
                 "UPDATE call SET state = ?, result_seq = ? WHERE call_id = ?", finished.outcome.rawValue, stored.seq,
                 finished.call)
-        case .taskReceived, .commandReceived, .phaseChanged, .noted, .verified, .statusChanged, .backgroundEnded:
+        case .restored, .taskReceived, .commandReceived, .phaseChanged, .noted, .verified, .statusChanged,
+            .backgroundEnded:
             break
         }
     }

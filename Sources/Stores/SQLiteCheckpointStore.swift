@@ -14,6 +14,8 @@ package final class SQLiteCheckpointStore: CheckpointStore {
     private let path: String
     private let job: String
     private var epoch: Int64 = 0
+    /// The journal as `load` has read it.
+    private var loaded: (state: JobState, events: [StoredEvent])?
 
     /// Opens the job's database, or makes it if there is none.
     ///
@@ -87,7 +89,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         do throws(SystemError) {
             try synchronize(new)
             try retrying("rename", subject: path) { rename(new, path) }
-            try synchronize(path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 })
+            try synchronizeFolder(of: path)
         } catch {
             throw StoreError(.inputOutput, "the checkpoint \(path) cannot be made: \(error)")
         }
@@ -96,6 +98,11 @@ package final class SQLiteCheckpointStore: CheckpointStore {
     static func synchronize(_ path: String) throws(SystemError) {
         let file = Descriptor(adopting: try retrying("open", subject: path) { open(path, O_RDONLY | O_CLOEXEC) })
         try retrying("fsync", subject: path) { fsync(file.number) }
+    }
+
+    /// Makes the names in the file's folder durable.
+    static func synchronizeFolder(of path: String) throws(SystemError) {
+        try synchronize(path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 })
     }
 
     // MARK: Checking
@@ -147,18 +154,30 @@ package final class SQLiteCheckpointStore: CheckpointStore {
 
     // MARK: Use
 
+    /// Reads the journal, so that one that cannot be read is found before anything is changed.
+    ///
+    /// - Throws: `StoreError`.
+    func load() throws(StoreError) {
+        let state: JobState
+        do throws(SQLiteError) {
+            state = try StateSnapshot.usable(in: database) ?? JobState()
+        } catch {
+            throw Self.failure(error, path)
+        }
+        loaded = (state, try readEvents(database, after: state.seq, limit: -1, path: path))
+    }
+
     package func acquire() throws(StoreError) -> Acquisition {
         let map = { [path] (error: SQLiteError) in Self.failure(error, path) }
-        var state = JobState()
-        var events: [StoredEvent] = []
         // In one transaction: a journal that cannot be read is not taken over, and nothing comes in between.
         try database.transaction(mapping: map) { () throws(StoreError) in
             do throws(SQLiteError) {
-                if let kept = try StateSnapshot.usable(in: database) { state = kept }
+                let last = try database.integer("SELECT seq FROM head")
+                if let loaded, loaded.events.last?.seq ?? loaded.state.seq != last { self.loaded = nil }
             } catch {
                 throw map(error)
             }
-            events = try readEvents(database, after: state.seq, limit: -1, path: path)
+            if loaded == nil { try load() }
             do throws(SQLiteError) {
                 try database.run("UPDATE head SET epoch = epoch + 1")
                 epoch = try database.integer("SELECT epoch FROM head") ?? 0
@@ -166,7 +185,26 @@ package final class SQLiteCheckpointStore: CheckpointStore {
                 throw map(error)
             }
         }
-        return Acquisition(epoch: epoch, state: state, events: events)
+        defer { loaded = nil }
+        return Acquisition(epoch: epoch, state: loaded?.state ?? JobState(), events: loaded?.events ?? [])
+    }
+
+    /// Makes the epoch at least this one: for a copy of a database that has gone on.
+    func raiseEpoch(to least: Int64) throws(StoreError) {
+        do throws(SQLiteError) {
+            try database.run("UPDATE head SET epoch = max(epoch, ?)", least)
+        } catch {
+            throw Self.failure(error, path)
+        }
+    }
+
+    /// Folds the WAL in, so that the file alone is the whole database.
+    func foldIn() throws(StoreError) {
+        do throws(SQLiteError) {
+            try database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        } catch {
+            throw Self.failure(error, path)
+        }
     }
 
     package func append(_ events: [StoredEvent], state: JobState) throws(StoreError) {
@@ -184,6 +222,12 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         guard events.contains(where: \.isPhaseBoundary) else { return }
         // The WAL is folded in at phase boundaries, where nothing waits for it. A reader may be in the way: next time.
         try? database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        do throws(StoreError) {
+            try Backup.make(of: database, path: path)
+        } catch {
+            // The job does not depend on it; the loop's stderr is in the log.
+            _ = try? writeAll(2, "no backup of the checkpoint was made: \(error)\n")
+        }
     }
 
     private func checkOwnership(of events: [StoredEvent]) throws(StoreError) {

@@ -3,6 +3,7 @@ import ArgumentParser
 import Contracts
 import Gateway
 import Glibc
+import Jail
 import LinuxSystem
 
 /// `agentd gateway`: all that talks outward.
@@ -38,6 +39,7 @@ struct GatewayCommand: ParsableCommand {
             configuration.live = liveFd
             configuration.loopStandardOutput = loopStdoutFd
             configuration.loopStandardError = loopStderrFd
+            confine(settings, environment: environment)
             let outward = Outward(settings: settings, secrets: secrets, environment: environment)
             exit = try Gateway(
                 configuration: configuration, journal: Wiring.journal(of: settings.folders), sinks: try outward.sinks(),
@@ -49,6 +51,16 @@ struct GatewayCommand: ParsableCommand {
             exit = refuse(LoopEnd(error.exit, outcome: "gateway", reason: error.description))
         }
         throw ArgumentParser.ExitCode(exit.rawValue)
+    }
+
+    /// Closes to this process all that is not a place of its work. It goes on without, and says so: it runs nothing of the
+    /// model's, and without it nobody would learn why the loop has ended.
+    private func confine(_ settings: Settings, environment: [String: String]) {
+        do throws(JailFailure) {
+            try Confinement.gateway(settings, environment: environment).enter()
+        } catch {
+            say("agent-init gateway: warning: it is not confined to its places: \(error)")
+        }
     }
 
     /// Says why there is no gateway, to people and to PID 1: it may be the first to know, and the pod ends of it.

@@ -31,6 +31,7 @@ struct LoopCommand: ParsableCommand {
             let attention = try ProcessAttention(commands: commandsFd, supervisor: supervisor, live: live)
             let wiring = try Wiring(settings: settings, environment: environment)
             supervisor.tell(records: settings.folders.gasps)
+            try wiring.confine(environment: environment)
             try wiring.proveJail(attention: attention)
             let ledger = try Ledger(store: wiring.store(), version: version, host: hostName())
             ledger.onCommit = { state in

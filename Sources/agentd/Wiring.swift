@@ -1,5 +1,6 @@
 import Agent
 import Contracts
+import Jail
 import LinuxSystem
 import Providers
 import Stores
@@ -9,6 +10,8 @@ struct Wiring {
     let settings: Settings
     private let secrets: Secrets
     private let commands: JailedCommands
+    /// The folder of our three programs.
+    private let programs: String
     private let api: ModelSettings.API
     private let provider: any LLMProvider
 
@@ -27,6 +30,7 @@ struct Wiring {
         guard let folder = programFolder() else {
             throw StartError(.configuration, "/proc is not mounted: agentd cannot find agent-jail beside it")
         }
+        programs = folder
         var commands = JailedCommands(
             program: folder + "/agent-jail", folders: settings.folders, proxy: settings.proxy,
             limits: settings.commandLimits)
@@ -35,7 +39,9 @@ struct Wiring {
     }
 
     func store() throws(StoreError) -> any CheckpointStore {
-        try SQLiteCheckpointStore(path: settings.folders.database, job: settings.job.text)
+        try SQLiteCheckpointStore.opened(
+            path: settings.folders.database, job: settings.job.text, version: version, host: hostName(),
+            asks: settings.asksAfterRestore)
     }
 
     static func journal(of folders: Folders) -> any JournalReader { SQLiteJournal(path: folders.database) }
@@ -47,6 +53,18 @@ struct Wiring {
     static func fork(_ folders: Folders, at seq: Int64, as job: JobID) throws(StoreError) {
         try CheckpointFork.fork(
             journal(of: folders), at: seq, to: "\(folders.checkpoints)/job_\(job).db", job: job.text)
+    }
+
+    /// Closes to this process all that is not a place of its work. To be called before anything starts a thread.
+    ///
+    /// A kernel without Landlock is passed over: the proof of the jail comes next, and says it better.
+    func confine(environment: [String: String]) throws(StartError) {
+        guard Kernel.probe().landlock >= Kernel.neededLandlock else { return }
+        do throws(JailFailure) {
+            try Confinement.loop(settings, environment: environment, programs: programs).enter()
+        } catch {
+            throw StartError(.notPermitted, "the loop cannot be confined to its places: \(error)")
+        }
     }
 
     /// Runs `true` in the jail: a pod that cannot have the jail finds out before it has spent anything.

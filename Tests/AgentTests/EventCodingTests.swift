@@ -7,6 +7,7 @@ struct EventCodingTests {
     /// One of each kind, with every optional both ways over the list.
     static let all: [Event] = [
         .acquired(.init(version: "1", host: "h", resumed: true)),
+        .restored(.init(seq: 4, reason: "r", aside: "/a", asks: true)),
         .taskReceived(.init(text: "t\u{0}\u{2028}", source: "AGENT_TASK")),
         .commandReceived(.init(id: "i", kind: .cancel, text: "")),
         .llmIntent(.init(turn: 1, attempt: 2, hold: 3)),

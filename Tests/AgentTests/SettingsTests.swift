@@ -92,6 +92,55 @@ struct SettingsTests {
         #expect(settings.network.policy == .only([.proxy("127.0.0.1", 3128), .proxy("b", 2)]))
     }
 
+    @Test(
+        arguments: [
+            ([:], "closed", "none"),
+            (["HTTPS_PROXY": "http://u:p@127.0.0.1:3128/"], "only the proxy at 127.0.0.1:3128", "127.0.0.1:3128"),
+            (["HTTPS_PROXY": "http://[::1]:3128"], "only the proxy at ::1:3128", "[::1]:3128"),
+            (["HTTPS_PROXY": "https://127.0.0.1"], "only the proxy at 127.0.0.1:443", "127.0.0.1:443"),
+            (["HTTPS_PROXY": "127.0.0.1"], "only the proxy at 127.0.0.1:80", "127.0.0.1:80"),
+            (["HTTPS_PROXY": "http://127.0.0.1:3128", "AGENT_NETWORK": "none"], "closed", "none"),
+            (["AGENT_NETWORK": "open"], "open", "open"),
+            (
+                ["AGENT_NETWORK": "10.0.0.0/8:443,[2001:db8::1]:*"], "only 10.0.0.0/8:443, [2001:db8::1]:*",
+                "10.0.0.0/8:443,[2001:db8::1]:*"
+            ),
+            (
+                ["HTTP_PROXY": "http://127.0.0.1:1", "AGENT_NETWORK": "proxy,192.0.2.1:2"],
+                "only the proxy at 127.0.0.1:1, 192.0.2.1:2", "127.0.0.1:1,192.0.2.1:2"
+            ),
+        ] as [([String: String], String, String)])
+    func `commands connect to the proxy unless AGENT_NETWORK says something else`(
+        changes: [String: String], words: String, policy: String
+    ) throws {
+        let settings = try Settings(environment: Self.least.merging(changes) { $1 })
+        #expect(settings.network.words == words)
+        #expect("\(settings.network.resolved())" == policy)
+        #expect(settings.network.listening != .none)
+    }
+
+    @Test func `a name is looked up when a command starts, and commands then ask the name servers by TCP`() throws {
+        let settings = try Settings(environment: Self.least.merging(["AGENT_NETWORK": "localhost:443"]) { $1 })
+        #expect(settings.network.looksUpNames)
+        guard case .only(let targets) = settings.network.resolved() else { throw NoTargets() }
+        #expect(targets.contains { $0.contains(.loopback, 443) })
+        #expect(!targets.contains { $0.contains(.loopback, 444) })
+    }
+
+    @Test(arguments: [
+        "nothing", "proxy", "host", "host:", "host:0", "host:http", "127.1:1", "10.0.0.0/40:1", "a b:1", "x:1,",
+    ])
+    func `what AGENT_NETWORK does not take is refused with what it takes`(value: String) {
+        let message = error(["AGENT_NETWORK": value])?.description
+        #expect(message?.contains("AGENT_NETWORK") == true && message?.contains("none, proxy, open") == true)
+    }
+
+    @Test func `listening may be closed, and nothing else`() throws {
+        let settings = try Settings(environment: Self.least.merging(["AGENT_NETWORK_LISTEN": "none"]) { $1 })
+        #expect(settings.network.listening == .none)
+        #expect(error(["AGENT_NETWORK_LISTEN": "all"])?.description.contains("loopback, none") == true)
+    }
+
     @Test(arguments: [
         "nats://127.0.0.1:4222", "127.0.0.1", "tls://user:p@ss@nats.example:4222/", "[::1]:4222", "[::1]",
         "a:1,nats://b:2",
@@ -149,3 +198,5 @@ struct SecretsTests {
         #expect { try Secrets(folder: "/no/such/folder") } throws: { ($0 as? StartError)?.exit == .notPermitted }
     }
 }
+
+private struct NoTargets: Error {}

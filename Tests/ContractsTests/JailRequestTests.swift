@@ -49,7 +49,10 @@ import Testing
         (["--what", "x"], "unknown option --what"),
         (["--home", "/again"], "--home is given twice"),
         (["--cwd", "here"], "--cwd here: an absolute path is wanted"),
-        (["--listen", "everywhere"], "--listen everywhere: none, loopback, or an even address of 127.64.0.0/10 is wanted"),
+        (
+            ["--listen", "everywhere"],
+            "--listen everywhere: none, loopback, or an even address of 127.64.0.0/10 is wanted"
+        ),
         (["--report-fd", "2"], "--report-fd 2: a number from 3 to 2147483647 is wanted"),
         (["--control-fd", "x"], "--control-fd x: a number from 3 to 2147483647 is wanted"),
         (["--memory-percent", "49"], "--memory-percent 49: a number from 50 to 100 is wanted"),

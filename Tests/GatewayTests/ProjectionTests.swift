@@ -46,6 +46,26 @@ struct ProjectionTests {
         #expect(finished.attributes["gen_ai.tool.name"] == "execute")
     }
 
+    @Test func `what the jail refused is a warning with its program and target, and an event`() throws {
+        var journal = JournalBuilder.begun()
+        journal.answer([("execute", ["command": "curl http://10.0.0.1"], false)])
+        journal.start("1.0")
+        let refused: JSON = [
+            ["rule": "network", "kind": "connect", "target": "10.0.0.1:80", "program": "curl", "pid": 7]
+        ]
+        journal.append(
+            .callFinished(
+                .init(
+                    call: "1.0", outcome: .failed, content: "exit code 7", effects: [],
+                    facts: ["exit_code": 7, "refusals": ["connecting …"], "refused": refused], duration: 12)))
+        let last = try #require(entries(journal).last)
+        #expect(last.record.severity == .warn)
+        #expect(last.record.attributes["refused"] == refused)
+        #expect(last.event?.type == "agent.jail.refused")
+        #expect(last.event?.data["refused"] == refused)
+        #expect(last.event?.data["headline"] == "$ curl http://10.0.0.1")
+    }
+
     @Test func `what machines wait for is an event`() throws {
         var journal = JournalBuilder()
         journal.takeOver()

@@ -17,7 +17,8 @@ package struct Attempt: Sendable, CustomStringConvertible {
     let script: String
 
     package init(
-        _ rule: String, _ title: String, alsoHeldBy: [String] = [], profile: JailProfile = .tactical, needsRoot: Bool = false, _ script: String
+        _ rule: String, _ title: String, alsoHeldBy: [String] = [], profile: JailProfile = .tactical,
+        needsRoot: Bool = false, _ script: String
     ) {
         self.rule = rule
         self.alsoHeldBy = alsoHeldBy

@@ -53,7 +53,8 @@ private let scopeAttempts = [
 
 private let networkAttempts = [
     Attempt("network", "connect by TCP", "socket.create_connection(('127.0.0.1', port))"),
-    Attempt("network", "connect to an abstract socket", alsoHeldBy: ["scope"],
+    Attempt(
+        "network", "connect to an abstract socket", alsoHeldBy: ["scope"],
         "socket.socket(socket.AF_UNIX).connect('\\0' + name)"),
     Attempt("network", "listen without an address", "socket.socket().listen()"),
     Attempt("network", "open a Unix datagram socket", "socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)"),

@@ -24,18 +24,19 @@ import Testing
         #expect(SocketAddress(Array(bytes.prefix(24)), family: AF_INET6) == .internet(v6, port: 443, scope: 0))
     }
 
-    @Test(arguments: [
-        ([2, 0, 0, 1, 127, 0, 0, 1], AF_INET, SocketAddress.invalid(EINVAL)),
-        ([10, 0] + [UInt8](repeating: 0, count: 26), AF_INET, .invalid(EAFNOSUPPORT)),
-        ([2, 0] + [UInt8](repeating: 0, count: 26), AF_INET6, .invalid(EAFNOSUPPORT)),
-        ([2], AF_INET, .invalid(EINVAL)),
-        ([0, 0], AF_INET, .unspecified),
-        ([0, 0], AF_UNIX, .invalid(EINVAL)),
-        ([1, 0], AF_UNIX, .invalid(EINVAL)),
-        ([1, 0, 0x2f, 0x61, 0, 0x62], AF_UNIX, .path([0x2f, 0x61])),
-        ([1, 0, 0, 0x61, 0, 0x62], AF_UNIX, .abstract([0, 0x61, 0, 0x62])),
-        ([1, 0] + [UInt8](repeating: 0x61, count: 109), AF_UNIX, .invalid(EINVAL)),
-    ] as [([UInt8], Int32, SocketAddress)])
+    @Test(
+        arguments: [
+            ([2, 0, 0, 1, 127, 0, 0, 1], AF_INET, SocketAddress.invalid(EINVAL)),
+            ([10, 0] + [UInt8](repeating: 0, count: 26), AF_INET, .invalid(EAFNOSUPPORT)),
+            ([2, 0] + [UInt8](repeating: 0, count: 26), AF_INET6, .invalid(EAFNOSUPPORT)),
+            ([2], AF_INET, .invalid(EINVAL)),
+            ([0, 0], AF_INET, .unspecified),
+            ([0, 0], AF_UNIX, .invalid(EINVAL)),
+            ([1, 0], AF_UNIX, .invalid(EINVAL)),
+            ([1, 0, 0x2f, 0x61, 0, 0x62], AF_UNIX, .path([0x2f, 0x61])),
+            ([1, 0, 0, 0x61, 0, 0x62], AF_UNIX, .abstract([0, 0x61, 0, 0x62])),
+            ([1, 0] + [UInt8](repeating: 0x61, count: 109), AF_UNIX, .invalid(EINVAL)),
+        ] as [([UInt8], Int32, SocketAddress)])
     func `bytes are read as the kernel reads them`(bytes: [UInt8], family: Int32, expected: SocketAddress) {
         #expect(SocketAddress(bytes, family: family) == expected)
     }

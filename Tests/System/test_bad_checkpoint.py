@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -75,13 +76,22 @@ def other_tables(path):
     os.chown(path, UID, -1)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_is_refused_and_left_as_it_is(new_job, damage):
+def damaged(new_job, damage, backups):
+    """A job whose checkpoint has that damage, with the backups of its phases or without any."""
     job = with_a_checkpoint(new_job)
     folded(job)
     DAMAGES[damage](job.database)
+    if not backups:
+        for path in job.checkpoints.glob("*.backup*"):
+            path.unlink()
     for path in job.checkpoints.glob(f"{job.database.name}*"):
         job.own(path)
+    return job
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_without_a_backup_is_refused_and_left_as_it_is(new_job, damage):
+    job = damaged(new_job, damage, backups=False)
     before = digests(job.checkpoints)[str(job.database)]
     asked = len(job.model.log())
     refuse(job, 65, "checkpoint_unusable", str(job.database))
@@ -92,6 +102,67 @@ def test_a_damaged_checkpoint_is_refused_and_left_as_it_is(new_job, damage):
     assert job.file("stays") == "x\n"
     # Not healed by a second try either.
     refuse(job, 65, "checkpoint_unusable", str(job.database))
+
+
+@pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "a newer version"])
+def test_a_damaged_checkpoint_is_set_aside_and_its_backup_asks_before_it_goes_on(new_job, damage):
+    job = damaged(new_job, damage, backups=True)
+    broken = job.database.read_bytes()
+    asked = len(job.model.log())
+    job.change(AGENT_INPUT_WAIT_SECONDS="0")
+    ended = job.run()
+    assert ended.code == 75 and len(job.model.log()) == asked, ended
+    restored = [one for one in ended.records if one["attributes"].get("event.name") == "restored"]
+    assert len(restored) == 1 and restored[0]["severity_text"] == "ERROR"
+    aside = pathlib.Path(restored[0]["attributes"]["file.path"])
+    assert aside.read_bytes() == broken, "the damaged file is kept as it was"
+    assert "put back from a backup" in ended.message["reason"]
+    journal = job.journal()
+    journal.check()
+    assert [event.kind for event in journal.events].count("restored") == 1
+    assert job.agent("verify").returncode == 0
+    # It goes on asking, and does not restore again.
+    assert job.run().code == 75 and len(job.journal().of("restored")) == 1
+
+
+def test_it_goes_on_by_itself_from_a_backup_if_it_is_told_to(new_job):
+    job = damaged(new_job, "no database at all", backups=True)
+    job.change(AGENT_AFTER_RESTORE="continue")
+    journal = end_well(job, forgot=True)
+    assert len(journal.of("restored")) == 1
+    told = [request["last_text"] for request in job.model.log() if "put back from a backup" in request.get("last_text", "")]
+    assert told, "the model knows that things may have happened"
+
+
+def test_a_backup_that_is_damaged_too_gives_way_to_the_one_before(new_job):
+    job = damaged(new_job, "no database at all", backups=True)
+    newest = pathlib.Path(f"{job.database}.backup")
+    overwrite(newest, 4096, b"\xff" * 20000)
+    job.change(AGENT_AFTER_RESTORE="continue")
+    journal = end_well(job, forgot=True)
+    assert journal.of("restored")[0]["seq"] < 10, "the backup before it ends at the opening"
+
+
+def test_a_checkpoint_that_is_gone_while_a_backup_is_there_is_no_new_job(new_job):
+    job = with_a_checkpoint(new_job)
+    for suffix in ("", "-wal", "-shm"):
+        pathlib.Path(f"{job.database}{suffix}").unlink()
+    job.change(AGENT_AFTER_RESTORE="continue")
+    journal = end_well(job, forgot=True)
+    assert len(journal.of("restored")) == 1 and len(journal.of("task_received")) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_while_it_restores_it_restores_once(new_job, seed):
+    job = damaged(new_job, "no database at all", backups=True)
+    job.change(AGENT_AFTER_RESTORE="continue")
+    for delay in (0.01 + 0.01 * seed, 0.04 + 0.01 * seed):
+        run = job.start()
+        time.sleep(delay)
+        job.kill()
+    journal = end_well(job, forgot=True)
+    assert len(journal.of("restored")) == 1
+    assert job.agent("verify").returncode == 0
 
 
 def test_a_checkpoint_with_a_damaged_wal_keeps_what_was_committed_before(new_job):
@@ -107,6 +178,8 @@ def test_a_checkpoint_with_a_damaged_wal_keeps_what_was_committed_before(new_job
 
 def test_a_checkpoint_that_is_gone_while_its_wal_is_there(new_job):
     job = with_a_checkpoint(new_job)
+    for path in job.checkpoints.glob("*.backup*"):
+        path.unlink()
     job.database.rename(job.root / "moved.db")
     wal = pathlib.Path(f"{job.database}-wal")
     before = wal.read_bytes()

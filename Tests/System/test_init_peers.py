@@ -210,9 +210,9 @@ def test_without_g_only_the_command_gets_the_signal(box):
 
 def test_with_g_a_command_that_ignores_a_signal_ends_by_its_childs_end(box):
     line = ("import signal, subprocess, sys\n"
+            "signal.signal(signal.SIGUSR1, signal.SIG_IGN)\n"
             "child = subprocess.Popen(['sh', '-c', 'echo ready; exec sleep 60'],"
-            " preexec_fn=lambda: signal.signal(signal.SIGUSR1, signal.SIG_DFL))\n"
-            "signal.signal(signal.SIGUSR1, signal.SIG_IGN)\nsys.exit(-child.wait())")
+            " preexec_fn=lambda: signal.signal(signal.SIGUSR1, signal.SIG_DFL))\nsys.exit(-child.wait())")
     process = box.start("run", "-g", "--", PYTHON, "-c", line, init=False)
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGUSR1)

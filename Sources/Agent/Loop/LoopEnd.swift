@@ -28,9 +28,9 @@ package struct LoopEnd: Equatable, Sendable {
     package init(_ error: StoreError) {
         switch error.kind {
         case .fenced: self.init(.tryAgain, outcome: "fenced", reason: error.description)
-        case .unusable, .newer:
+        case .unusable, .foreign, .newer:
             self.init(.checkpointUnusable, outcome: "checkpoint_unusable", reason: error.description)
-        case .full, .inputOutput: self.init(.tryAgain, outcome: "storage", reason: error.description)
+        case .full, .inputOutput, .replaced: self.init(.tryAgain, outcome: "storage", reason: error.description)
         case .place: self.init(.configuration, outcome: "configuration", reason: error.description)
         }
     }

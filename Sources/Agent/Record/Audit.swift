@@ -66,7 +66,7 @@ package struct Audit {
         case .callStarted(let body): started(body, seq)
         case .callFinished(let body): finished(body, seq)
         case .phaseChanged(let body): changed(body, seq)
-        case .noted: break
+        case .noted, .restored: break
         case .verified(let body):
             if phase != .verify { violated(seq, "a verification in phase \(phase.rawValue)") }
             if body.passed { isFinished = true }

@@ -72,7 +72,7 @@ package struct History {
                     }
                 }
             case .phaseChanged(let change): (phase, number) = (change.to, change.number)
-            case .taskReceived, .commandReceived, .noted, .verified, .statusChanged, .backgroundEnded: break
+            case .restored, .taskReceived, .commandReceived, .noted, .verified, .statusChanged, .backgroundEnded: break
             }
         }
     }

@@ -22,6 +22,7 @@ package enum Trajectory {
             switch stored.event {
             case .acquired(let body):
                 parts.append("*\(timestamp(stored.time)): \(body.resumed ? "resumed" : "started") on \(body.host)*")
+            case .restored(let body): parts.append("**Put back from a backup of event \(body.seq)**: \(body.reason)")
             case .taskReceived(let body): parts.append("## Task\n\n" + quoted(body.text))
             case .commandReceived(let body):
                 parts.append(

@@ -21,8 +21,12 @@ package struct StoreError: Error, Equatable, CustomStringConvertible {
     package enum Kind: Equatable, Sendable {
         /// Another process has taken the job: this one must stop at once and change nothing more.
         case fenced
-        /// The database is damaged or not ours.
+        /// The database is damaged or none.
         case unusable
+        /// It is another job's.
+        case foreign
+        /// A reader's file has been replaced under its name: what it has read may be of another history.
+        case replaced
         /// It was written by a newer version.
         case newer
         /// The file system has no room, or fails.

@@ -75,7 +75,8 @@ package struct NetworkSettings: Equatable, Sendable {
             default: false
             }
         }
-        return isMadeOfLabels && host.utf8.count < 254 && host.split(separator: ".").last?.contains { !$0.isNumber } == true
+        return isMadeOfLabels && host.utf8.count < 254
+            && host.split(separator: ".").last?.contains { !$0.isNumber } == true
     }
 
     /// Whether commands are to use the proxy.
@@ -105,7 +106,8 @@ package struct NetworkSettings: Equatable, Sendable {
             for entry in entries {
                 switch entry {
                 case .target(let target): targets.append(target)
-                case .name(let host, let port): targets += Self.addresses(of: host).compactMap { NetworkTarget($0, port: port) }
+                case .name(let host, let port):
+                    targets += Self.addresses(of: host).compactMap { NetworkTarget($0, port: port) }
                 case .proxy(let host, let port):
                     targets += Self.addresses(of: host).compactMap { NetworkTarget($0, port: port) }
                 }

@@ -20,6 +20,8 @@ package struct Settings: Sendable {
     package var acceptance: String?
     /// How long a process waits for a human, in milliseconds, before it exits with `tryAgain`.
     package var inputWait: Int64
+    /// Whether a human is asked when the checkpoint was put back from a backup and commands may have run after it.
+    package var asksAfterRestore: Bool
     package var delivery: DeliverySettings
 
     /// Where the task is to come from.
@@ -67,6 +69,7 @@ package struct Settings: Sendable {
         commandLimits = try JailLimits(source, folders: folders)
         acceptance = source["AGENT_ACCEPTANCE"]
         inputWait = try source.seconds("AGENT_INPUT_WAIT_SECONDS", 0...604_800, default: 3600)
+        asksAfterRestore = try Self.asksAfterRestore(source)
         delivery = try DeliverySettings(source)
         if task == nil, delivery.natsURL == nil {
             throw StartError(
@@ -84,6 +87,14 @@ package struct Settings: Sendable {
         }
         guard let job = JobID(id) else { throw .setting("JOB_ID", "is \"\(id)\"", accepted: JobID.form) }
         return job
+    }
+
+    private static func asksAfterRestore(_ source: SettingsSource) throws(StartError) -> Bool {
+        switch source["AGENT_AFTER_RESTORE"] {
+        case nil, "ask": return true
+        case "continue": return false
+        case let value?: throw .setting("AGENT_AFTER_RESTORE", "is \"\(value)\"", accepted: "ask or continue")
+        }
     }
 
     /// Reads the task where it is; a file of at most 1 MiB.

@@ -8,6 +8,8 @@ package import Events
 package enum Event: Equatable, Sendable {
     /// A process took the job over: everything before belongs to an older epoch.
     case acquired(Acquired)
+    /// The checkpoint was damaged and put back from a backup.
+    case restored(Restored)
     case taskReceived(TaskReceived)
     case commandReceived(CommandReceived)
     case llmIntent(LLMIntent)
@@ -33,6 +35,23 @@ package enum Event: Equatable, Sendable {
             self.version = version
             self.host = host
             self.resumed = resumed
+        }
+    }
+
+    package struct Restored: Codable, Equatable, Sendable {
+        /// The last event of the backup.
+        package var seq: Int64
+        /// What was wrong, and where the damaged file is now.
+        package var reason: String
+        package var aside: String
+        /// Commands may have run after the backup: a human is to look before the job goes on.
+        package var asks: Bool
+
+        package init(seq: Int64, reason: String, aside: String, asks: Bool) {
+            self.seq = seq
+            self.reason = reason
+            self.aside = aside
+            self.asks = asks
         }
     }
 

@@ -8,7 +8,8 @@ package struct EventCodingError: Error, CustomStringConvertible {
 extension Event {
     /// All kinds that can be stored.
     package static let kinds = [
-        "acquired", "task_received", "command_received", "llm_intent", "llm_done", "llm_failed", "call_started",
+        "acquired", "restored", "task_received", "command_received", "llm_intent", "llm_done", "llm_failed",
+        "call_started",
         "call_finished", "phase_changed", "noted", "verified", "status_changed",
     ]
 
@@ -16,6 +17,7 @@ extension Event {
     package var kind: String {
         switch self {
         case .acquired: "acquired"
+        case .restored: "restored"
         case .taskReceived: "task_received"
         case .commandReceived: "command_received"
         case .llmIntent: "llm_intent"
@@ -35,6 +37,7 @@ extension Event {
     package func encoded() throws(EventCodingError) -> String {
         switch self {
         case .acquired(let body): try Event.text(body)
+        case .restored(let body): try Event.text(body)
         case .taskReceived(let body): try Event.text(body)
         case .commandReceived(let body): try Event.text(body)
         case .llmIntent(let body): try Event.text(body)
@@ -54,6 +57,7 @@ extension Event {
     package init(kind: String, body: String) throws(EventCodingError) {
         switch kind {
         case "acquired": self = .acquired(try Event.value(body))
+        case "restored": self = .restored(try Event.value(body))
         case "task_received": self = .taskReceived(try Event.value(body))
         case "command_received": self = .commandReceived(try Event.value(body))
         case "llm_intent": self = .llmIntent(try Event.value(body))

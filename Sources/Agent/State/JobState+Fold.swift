@@ -14,6 +14,7 @@ extension JobState {
         time = stored.time
         switch stored.event {
         case .acquired: acquire(stored.epoch)
+        case .restored(let body): restore(body)
         case .taskReceived(let body):
             begin(body.text)
         case .commandReceived(let body): receive(body)
@@ -47,6 +48,20 @@ extension JobState {
         // The process that sent it is gone, and the answer with it.
         loseOpenIntent()
         callCounts.reused = callCounts.ended
+    }
+
+    private mutating func restore(_ body: Event.Restored) {
+        guard task != nil, !isFinished else { return }
+        notes.append(
+            """
+            The record of this job was damaged and put back from a backup of event \(body.seq). What was done after that \
+            is not in it: commands may have run that you know nothing of. Look at the project tree before you go on.
+            """)
+        guard body.asks else { return }
+        statusBesidePause = .needsInput(
+            reason:
+                "the checkpoint was damaged and put back from a backup of event \(body.seq); commands that ran after "
+                + "it are not recorded. Look at the project tree, then send a message to go on")
     }
 
     private mutating func receive(_ command: Event.CommandReceived) {

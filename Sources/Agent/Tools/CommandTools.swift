@@ -155,8 +155,8 @@ extension CommandResult {
         if spooledBytes < outputBytes {
             text += "of its \(outputBytes) bytes of output only the first \(spooledBytes) are kept in the log's file\n"
         }
-        if !refusals.isEmpty || !report.violations.all.isEmpty {
-            facts["refused"] = .array(report.violations.all.map(\.json))
+        if !report.violations.all.isEmpty { facts["refused"] = .array(report.violations.all.map(\.json)) }
+        if !refusals.isEmpty {
             facts["refusals"] = .array(refusals.map { .string($0) })
             text += refusals.map { "the jail refused: \($0)\n" }.joined()
         }

@@ -48,6 +48,9 @@ int cbroker_closes_on_exec(int pid, int descriptor);
 int cbroker_process_link(int pid, const char *name, char *buffer, int size);
 int cbroker_process_file(int pid, const char *name, char *buffer, int size);
 
+// Whether a signal waits for the thread that it has a handler for and does not block.
+int cbroker_has_signal(int pid);
+
 // A TCP or Unix socket, close-on-exec; blocking or not as in `type`.
 int cbroker_socket(int family, int type, int protocol);
 // connect(2) that never waits, whatever the socket's own mode is.

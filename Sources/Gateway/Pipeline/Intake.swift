@@ -14,6 +14,7 @@ struct Intake {
     private var waiting: [SpoolEntry] = []
     private var waitingBytes = 0
     private var waitingJournal: Int64?
+    private var waitingMark = ""
     private var dropped = 0
 
     private static let waitingLimit = 4 << 20
@@ -26,23 +27,41 @@ struct Intake {
 
     /// Folds what is in the spool already, so that records can say what calls were.
     ///
-    /// A journal that ends before that was put back from a backup: it is followed from its end on, and a record says
-    /// so.
+    /// A journal that ends before that, or has another event in its place, was put back from a backup: it is followed
+    /// from the event on that says so, or from its end, and a record tells of it.
     /// - Throws: `StoreError`.
     mutating func catchUp(with spool: Spool) throws(StoreError) {
-        var last: Int64 = 0
-        while last < spool.journal {
-            let wanted = min(Int64(Self.journalBatch), spool.journal - last)
-            let events = try journal.events(after: last, limit: Int(wanted))
-            guard let end = events.last?.seq else { break }
-            for event in events { projection.fold(event) }
+        var last: StoredEvent?
+        var restoration: Int64?
+        var mark = ""
+        while true {
+            let events = try journal.events(after: last?.seq ?? 0, limit: Self.journalBatch)
+            for event in events {
+                if event.seq == spool.journal { mark = event.mark }
+                // It follows the acquisition of the process that put the backup in place.
+                if case .restored = event.event { restoration = event.seq - 2 }
+                if event.seq <= spool.journal { projection.fold(event) }
+            }
+            guard let end = events.last else { break }
             last = end
         }
-        guard last < spool.journal else { return }
-        waitingJournal = last
+        let isSame = spool.journal == 0 || mark == spool.journalMark || (spool.journalMark.isEmpty && !mark.isEmpty)
+        guard !isSame else { return }
+        let goesOn = restoration ?? last?.seq ?? 0
+        projection = JournalProjection()
+        var folded: Int64 = 0
+        while folded < goesOn {
+            let wanted = min(Int64(Self.journalBatch), goesOn - folded)
+            let events = try journal.events(after: folded, limit: Int(wanted))
+            guard let end = events.last?.seq else { break }
+            for event in events { projection.fold(event) }
+            folded = end
+        }
+        (waitingJournal, waitingMark) = (goesOn, "")
         add(
             .gateway(
-                "the journal ends at event \(last), but event \(spool.journal) was shipped: it was put back from a backup",
+                "event \(spool.journal) was shipped, and the journal has another one or ends before it: it was put back "
+                    + "from a backup, and is followed from event \(goesOn + 1) on",
                 name: "journal_rewound", severity: .warn))
     }
 
@@ -70,7 +89,7 @@ struct Intake {
         let events = try journal.events(after: spool.journal, limit: Self.journalBatch)
         for event in events {
             waiting.append(RecordBounds.bounded(redactor.redact(projection.entry(for: event))))
-            waitingJournal = event.seq
+            (waitingJournal, waitingMark) = (event.seq, event.mark)
         }
         return events.count == Self.journalBatch
     }
@@ -85,7 +104,7 @@ struct Intake {
         }
         let grew = (waitingJournal ?? 0) > spool.journal
         do throws(SQLiteError) {
-            try spool.commit(waiting, journal: waitingJournal)
+            try spool.commit(waiting, journal: waitingJournal, mark: waitingMark)
         } catch {
             if dropped > 0 { waiting.removeLast() }
             throw error
@@ -106,4 +125,9 @@ extension SpoolEntry {
                 time: Clock.wall, severity: severity, stream: .gateway, body: body,
                 attributes: name.map { ["event.name": .string($0)] } ?? [:]))
     }
+}
+
+extension StoredEvent {
+    /// Tells it from an event of the same number in another history of the job.
+    fileprivate var mark: String { "\(epoch):\(time):\(event.kind)" }
 }

@@ -118,7 +118,7 @@ package final class Pipeline {
         for entry in errors.read(into: buffer) { intake.add(entry) }
         takeGasps()
         settle()
-        if journalDue <= Clock.monotonic { readJournal() }
+        if journalDue <= Clock.monotonic { try readJournal() }
         // Not before the end of the journal is known: it may have the command already.
         if journalDue > 0 { takeCommands() }
         try store()
@@ -147,11 +147,13 @@ package final class Pipeline {
         }
     }
 
-    private func readJournal() {
+    private func readJournal() throws(GatewayError) {
         journalDue = Clock.monotonic + Self.journalInterval
         do throws(StoreError) {
             if try intake.readJournal(spool) { journalDue = 0 }
         } catch {
+            // The next process finds out what of it is shipped already.
+            guard error.kind != .replaced else { throw GatewayError(.internalError, error.description) }
             note("journal", "the journal cannot be read: \(error)")
         }
     }

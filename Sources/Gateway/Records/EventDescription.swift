@@ -12,6 +12,7 @@ struct EventDescription {
         body = ""
         switch event {
         case .acquired(let body): acquired(body, after)
+        case .restored(let body): restored(body)
         case .taskReceived(let body):
             self.body = "task (\(body.source)): \(body.text)"
             attributes["source"] = .string(body.source)
@@ -53,6 +54,17 @@ struct EventDescription {
                 "host": .string(event.host), "version": .string(event.version), "resumed": .bool(event.resumed),
                 "epoch": .int(state.epoch),
             ])
+    }
+
+    private mutating func restored(_ event: Event.Restored) {
+        severity = .error
+        body =
+            "the checkpoint was put back from a backup of event \(event.seq): \(event.reason); the damaged file is "
+            + event.aside
+        attributes = ["backup.seq": .int(event.seq), "asks": .bool(event.asks), "file.path": .string(event.aside)]
+        self.event = EventDraft(
+            "agent.restored",
+            ["seq": .int(event.seq), "reason": .string(event.reason), "asks": .bool(event.asks)])
     }
 
     private mutating func command(_ event: Event.CommandReceived) {
@@ -125,6 +137,15 @@ struct EventDescription {
         attributes["duration_ms"] = .int(event.duration)
         // A refused call was never started, so nothing has said yet what it was.
         attributes["headline"] = call.map { .string($0.headline) }
+        if let refused = event.facts["refusals"] {
+            if severity == .info { severity = .warn }
+            self.event = EventDraft(
+                "agent.jail.refused",
+                [
+                    "call": .string(event.call), "refusals": refused, "refused": event.facts["refused"] ?? [],
+                    "headline": attributes["headline"] ?? .null,
+                ])
+        }
         let todos = Self.changedTodos(event.effects, state)
         if !todos.isEmpty {
             attributes["todos"] = .array(todos)

@@ -47,6 +47,8 @@ package final class Spool {
     package private(set) var nextSeq: Int64
     /// The last journal event that is in the spool.
     package private(set) var journal: Int64
+    /// What tells that event from another one of the same number: empty if it is not known.
+    package private(set) var journalMark: String
     /// Bytes that the records take, without SQLite's own.
     package private(set) var bytes: Int64
     private var droppedTo: Int64
@@ -74,13 +76,14 @@ package final class Spool {
         self.tail = tail
         do throws(SQLiteError) {
             let row = try database.statement(
-                "SELECT incarnation, next_seq, journal, bytes, dropped_to, dropped_at FROM spool")
+                "SELECT incarnation, next_seq, journal, bytes, dropped_to, dropped_at, journal_mark FROM spool")
             guard try row.step() else {
                 throw SQLiteError(code: 11, message: "the spool has lost its head row", sql: "")
             }
             incarnation = row.text(0) ?? ""
             (nextSeq, journal, bytes) = (row.integer(1), row.integer(2), row.integer(3))
             (droppedTo, droppedAt) = (row.integer(4), row.integer(5))
+            journalMark = row.text(6) ?? ""
             row.reset()
             let names = try database.statement("SELECT name FROM gasp")
             while try names.step() { gasps.insert(names.text(0) ?? "") }
@@ -105,10 +108,10 @@ package final class Spool {
     }
 
     /// Stores the entries in order, with all that has changed since the last commit. `journal` is the last journal
-    /// event among them, nil if none is of the journal.
+    /// event among them, nil if none is of the journal; `mark` tells it from another of its number.
     ///
     /// - Throws: `SQLiteError`; nothing is changed then, and the same may be tried again.
-    package func commit(_ entries: [SpoolEntry], journal: Int64? = nil) throws(SQLiteError) {
+    package func commit(_ entries: [SpoolEntry], journal: Int64? = nil, mark: String = "") throws(SQLiteError) {
         guard isDirty || !entries.isEmpty || journal != nil else { return }
         var next = (seq: nextSeq, bytes: bytes, droppedTo: droppedTo, droppedAt: droppedAt)
         try database.transaction { () throws(SQLiteError) in
@@ -135,11 +138,12 @@ package final class Spool {
                 try database.run("INSERT OR REPLACE INTO sink VALUES (?, ?)", name, seq)
             }
             try database.run(
-                "UPDATE spool SET next_seq = ?, journal = ?, bytes = ?, dropped_to = ?, dropped_at = ?", next.seq,
-                journal ?? self.journal, next.bytes, next.droppedTo, next.droppedAt)
+                "UPDATE spool SET next_seq = ?, journal = ?, bytes = ?, dropped_to = ?, dropped_at = ?, journal_mark = ?",
+                next.seq, journal ?? self.journal, next.bytes, next.droppedTo, next.droppedAt,
+                journal == nil ? journalMark : mark)
         }
         (nextSeq, bytes, droppedTo, droppedAt) = next
-        if let journal { self.journal = journal }
+        if let journal { (self.journal, journalMark) = (journal, mark) }
         gasps.formUnion(entries.compactMap(\.gasp))
         isDirty = false
     }

@@ -21,8 +21,12 @@ enum SpoolSchema {
         ) STRICT;
         CREATE TABLE sink(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
         """
-    /// Since version 2: the names of the last-gasp records that are in the spool and whose files may be there still.
-    private static let gasps = "CREATE TABLE gasp(name TEXT PRIMARY KEY) STRICT"
+    /// Since version 2: the names of the last-gasp records that are in the spool and whose files may be there still; and
+    /// which event the cursor stands for, to be known again in another journal.
+    private static let gasps = """
+        CREATE TABLE gasp(name TEXT PRIMARY KEY) STRICT;
+        ALTER TABLE spool ADD COLUMN journal_mark TEXT NOT NULL DEFAULT '';
+        """
 
     /// Opens the spool, or makes a new one.
     ///
@@ -64,7 +68,8 @@ enum SpoolSchema {
             try database.transaction { () throws(SQLiteError) in
                 try database.execute(tables)
                 try database.run(
-                    "INSERT INTO spool VALUES (1, ?, 1, 0, 0, 0, 0)",
+                    "INSERT INTO spool (one, incarnation, next_seq, journal, bytes, dropped_to, dropped_at) "
+                        + "VALUES (1, ?, 1, 0, 0, 0, 0)",
                     String(UInt64.random(in: .min ... .max), radix: 16))
                 try database.execute(gasps)
                 try database.execute("PRAGMA user_version = \(version)")

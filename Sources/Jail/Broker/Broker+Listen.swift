@@ -47,7 +47,7 @@ extension Broker {
     private func bindOwn(
         _ socket: BrokeredSocket, _ own: OwnLoopback, _ address: IPAddress, _ port: UInt16
     ) -> Int32 {
-        guard socket.boundPort == nil else { return -EINVAL }
+        guard socket.bound == nil else { return -EINVAL }
         var place = own.v4
         if socket.family == AF_INET6 {
             let isOnly = cbroker_take_mapped(socket.descriptor)
@@ -63,7 +63,7 @@ extension Broker {
             result = socket.isDropped ? -EINVAL : bindHere(socket, bytes)
         }
         guard result == 0 else { return result }
-        socket.boundPort = Self.port(socket) ?? port
+        socket.bound = (place, Self.port(socket) ?? port)
         return 0
     }
 
@@ -87,7 +87,7 @@ extension Broker {
             return
         }
         // Without an address the kernel would take any, on all of the host's.
-        if socket.isInternet, socket.boundPort == nil {
+        if socket.isInternet, socket.bound == nil {
             guard let own else {
                 refuse(call, .listen, "")
                 return
@@ -102,6 +102,7 @@ extension Broker {
         let result = Glibc.listen(socket.descriptor, Int32(truncatingIfNeeded: call.arguments.1)) == 0 ? 0 : -errno
         if result == 0, socket.isInternet {
             socket.isListening = true
+            socket.holder = (call.pid, Int32(truncatingIfNeeded: call.arguments.0))
         } else if result == 0 {
             listened.insert(inode)
             drop(socket)
@@ -114,11 +115,22 @@ extension Broker {
     /// Something that listens on exactly such an address is a command's: nobody else binds there. It is reached rather
     /// than what may stand on "any", and as long as it is there nobody can take the port on "any" (EADDRINUSE).
     func ownServer(_ own: OwnLoopback, _ address: IPAddress, _ port: UInt16) -> IPAddress? {
+        let mine = sockets.filter { $0.isListening && $0.bound?.port == port }
         // One of this command's may have ended, and be there only by our copy.
-        if sockets.contains(where: { $0.isListening && $0.boundPort == port }) { sweep() }
+        if mine.contains(where: { !isHeld($0) }) { sweep() }
+        for socket in mine where !socket.isDropped && socket.bound?.address == own.v6 {
+            if !address.isV4 || address == own.v6 { return own.v6 }
+        }
+        for socket in mine where !socket.isDropped && socket.bound?.address == own.v4 {
+            if address.isV4 || socket.family == AF_INET6 { return own.v4 }
+        }
         func family(_ address: IPAddress) -> Int32 { cbroker_listening_family(address.bytes, Int32(port)) }
         if address == own.v6 || !address.isV4, family(own.v6) != 0 { return own.v6 }
         let dual = family(own.v4)
         return dual == 6 || dual == 4 && address.isV4 ? own.v4 : nil
+    }
+
+    private func isHeld(_ socket: BrokeredSocket) -> Bool {
+        socket.holder.map { cbroker_socket_inode($0.pid, $0.descriptor) == socket.inode } ?? false
     }
 }

@@ -42,7 +42,9 @@ extension Broker {
                     target: target))
         case -EXDEV:
             // What is not there is nobody's: glibc asks for /var/run/nscd/socket whenever a name is looked up.
-            if (absolute + [0]).withUnsafeBytes({ cbroker_is_missing($0.assumingMemoryBound(to: CChar.self).baseAddress) })
+            if (absolute + [0]).withUnsafeBytes({
+                cbroker_is_missing($0.assumingMemoryBound(to: CChar.self).baseAddress)
+            })
                 == 1
             {
                 _ = finish(call.id, -ENOENT)
@@ -74,7 +76,11 @@ extension Broker {
         let waiting = queued
         queued = []
         for connection in waiting {
-            if cbroker_is_waiting(listener.number, connection.call.id) == 1 { connect(connection) } else { connection.close() }
+            if cbroker_is_waiting(listener.number, connection.call.id) == 1 {
+                connect(connection)
+            } else {
+                connection.close()
+            }
         }
     }
 
@@ -92,6 +98,11 @@ extension Broker {
         }
         let fresh = Descriptor(adopting: number)
         let result = cbroker_connect(number, connection.address, Int32(connection.address.count))
+        if result == -EAGAIN, !socket.isNonBlocking, cbroker_has_signal(connection.call.pid) == 1 {
+            connection.close()
+            _ = finish(connection.call.id, -EINTR)
+            return
+        }
         if result == -EAGAIN, !socket.isNonBlocking {
             queued.append(connection)
             return

@@ -42,6 +42,8 @@ package final class Broker {
     /// Calls in one go, so that the janitor looks at its time limits in between.
     private static let turn = 64
     private static let sweepInterval: Int64 = 1000
+    /// Between two looks at whether a caller whose connection takes long has a signal to handle, in milliseconds.
+    private static let signalPause: Int64 = 50
     private static let listenerToken = Int64.max
 
     /// - Throws: `JailFailure` if the janitor has no descriptors left.
@@ -77,7 +79,8 @@ package final class Broker {
     package var wake: Deadline {
         var result = queued.isEmpty ? nextSweep : nextSweep.sooner(.after(milliseconds: QueuedConnection.pause))
         for socket in sockets {
-            if let waiting = socket.waiting { result = result.sooner(waiting.until) }
+            guard let waiting = socket.waiting else { continue }
+            result = result.sooner(waiting.until).sooner(.after(milliseconds: Self.signalPause))
         }
         return result
     }
@@ -99,10 +102,15 @@ package final class Broker {
         }
         retryQueued()
         for socket in sockets {
-            guard let waiting = socket.waiting, waiting.until.hasPassed else { continue }
-            // As the kernel does: the connection stays on its way.
-            socket.waiting = nil
-            _ = finish(waiting.id, waiting.code)
+            guard let waiting = socket.waiting else { continue }
+            // As the kernel does, in both cases: the connection stays on its way.
+            if waiting.until.hasPassed {
+                socket.waiting = nil
+                _ = finish(waiting.id, waiting.code)
+            } else if cbroker_has_signal(waiting.pid) == 1 {
+                socket.waiting = nil
+                _ = finish(waiting.id, -EINTR)
+            }
         }
         if nextSweep.hasPassed { sweep() }
     }

@@ -1,4 +1,5 @@
 import CLinux
+import Contracts
 import Glibc
 import LinuxSystem
 
@@ -27,8 +28,10 @@ final class BrokeredSocket {
     /// Whether its connection is on its way, and the broker is told of its end.
     var isWatched = false
 
-    /// The port of its address, if the broker has given it one of the job's own.
-    var boundPort: UInt16?
+    /// Its address, if the broker has given it one of the job's own.
+    var bound: (address: IPAddress, port: UInt16)?
+    /// Who called listen(2) for it, and by which descriptor: mostly the one who holds it.
+    var holder: (pid: Int32, descriptor: Int32)?
     var isListening = false
     /// The address of the bind(2) that was answered with 0. If a signal takes that answer away, the call is made again.
     var boundBytes: [UInt8]?

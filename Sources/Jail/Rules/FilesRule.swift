@@ -18,7 +18,7 @@ package struct FilesRule: JailRule {
     ]
 
     /// Without ptmx, pts and shm neither openpty nor Python's multiprocessing works.
-    private static let devices = [
+    static let devices = [
         "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts",
     ]
 

@@ -12,6 +12,8 @@ final class BackgroundCommand {
     let timeout: Int64
     let began = Clock.monotonic
     private let process: JailProcess
+    private let commands: JailedCommands
+    private let profile: JailProfile
     private var capture: OutputCapture
     private var output: Int32
     private var reports: Int32
@@ -27,10 +29,15 @@ final class BackgroundCommand {
     /// Bytes that are taken in a second.
     private static let most = 16 << 20
 
-    init(id: String, text: String, timeout: Int64, process: consuming JailProcess, capture: consuming OutputCapture) {
+    init(
+        id: String, text: String, timeout: Int64, process: consuming JailProcess, capture: consuming OutputCapture,
+        of commands: JailedCommands, profile: JailProfile
+    ) {
         self.id = id
         self.text = text
         self.timeout = timeout
+        self.commands = commands
+        self.profile = profile
         output = process.output
         reports = process.reports
         self.process = process
@@ -69,10 +76,12 @@ final class BackgroundCommand {
             guard let count = Watch.take(&output, buffer), count > 0 else { break }
             capture.take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }
-        let report = JailReport(text: String(decoding: reportText, as: UTF8.self))
+        let report = process.settle(report: JailReport(text: String(decoding: reportText, as: UTF8.self)))
+        let text = capture.text
         result = CommandResult(
-            report: process.settle(report: report), output: capture.text, outputBytes: capture.bytes,
-            outputLines: capture.lines, spooledBytes: capture.spooled, interruption: nil)
+            report: report, output: text, outputBytes: capture.bytes, outputLines: capture.lines,
+            spooledBytes: capture.spooled, interruption: nil,
+            refusals: commands.refusals(report, output: text, profile: profile))
     }
 
     /// Has it killed, and waits until nothing of it is left: a moment, and at most 10 s.

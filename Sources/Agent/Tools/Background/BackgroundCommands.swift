@@ -61,7 +61,7 @@ package final class BackgroundCommands {
             let process = try JailProcess(program: commands.program, request, among: commands.janitors)
             let command = BackgroundCommand(
                 id: id, text: text, timeout: timeout, process: process,
-                capture: OutputCapture(spoolPath: commands.spool(id)))
+                capture: OutputCapture(spoolPath: commands.spool(id)), of: commands, profile: profile)
             running.append(command)
             return command
         } catch {

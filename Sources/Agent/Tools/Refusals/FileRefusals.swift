@@ -15,7 +15,9 @@ struct FileRefusals {
     /// As strerror(3) has them in the C locale, which commands run in; in lower case.
     private static let complaints = ["permission denied", "read-only file system"]
     /// Around a path in what programs print: 'p', "p", `p', ‘p’, and brackets.
-    private static let marks: Set<Unicode.Scalar> = ["'", "\"", "`", "\u{2018}", "\u{2019}", "(", ")", "[", "]", "<", ">"]
+    private static let marks: Set<Unicode.Scalar> = [
+        "'", "\"", "`", "\u{2018}", "\u{2019}", "(", ")", "[", "]", "<", ">",
+    ]
 
     func sentences(of output: String) -> [String] {
         var paths: [String] = []
@@ -47,7 +49,9 @@ struct FileRefusals {
         let words = Array(words.utf8)
         let text = Array(text.utf8)
         guard text.count >= words.count else { return nil }
-        return (0...(text.count - words.count)).first { text[$0] == words[0] && text[$0..<($0 + words.count)].elementsEqual(words) }
+        return (0...(text.count - words.count)).first {
+            text[$0] == words[0] && text[$0..<($0 + words.count)].elementsEqual(words)
+        }
     }
 
     /// What begins with a slash after a space, a mark or the line's beginning, and ends at a mark, a space or a colon.
@@ -66,7 +70,8 @@ struct FileRefusals {
             } else if scalar == "/", isStart {
                 current = String.UnicodeScalarView([scalar])
             }
-            isStart = isEdge || scalar == "="
+            // Not after a colon: that is how an address goes on.
+            isStart = isEdge && scalar != ":" || scalar == "="
         }
         end()
         return result
@@ -75,7 +80,8 @@ struct FileRefusals {
     /// Nil for a path of which nothing can be said.
     private func sentence(about path: String) -> String? {
         let name = printable(path)
-        let writable = [folders.home, folders.temporary, JailGrants.sharedMemory] + (profile == .tactical ? [folders.project] : [])
+        let writable =
+            [folders.home, folders.temporary, JailGrants.sharedMemory] + (profile == .tactical ? [folders.project] : [])
         if writable.contains(where: { isPath(path, inside: $0) }) || isPath(path, inside: "/dev") { return nil }
         let advice =
             profile == .tactical

@@ -1,4 +1,4 @@
-import Contracts
+package import Contracts
 import Events
 
 extension JailedCommands {
@@ -7,9 +7,12 @@ extension JailedCommands {
 
     /// What the jail refused to a command, in words that a model can act on: the janitor's violations, and the paths
     /// that the command's output complains about.
-    func refusals(_ report: JailReport, output: String, profile: JailProfile) -> [String] {
+    package func refusals(_ report: JailReport, output: String, profile: JailProfile) -> [String] {
         let network = NetworkRefusals(network: network)
-        var result = report.violations.all.map(network.sentence)
+        // glibc opens UDP sockets whenever it sorts addresses, and does without. It is worth a word only to a command that
+        // says itself that it could not look up a name.
+        let lookedUp = NetworkRefusals.complainsAboutNames(output)
+        var result = report.violations.all.filter { $0.kind != .udp || lookedUp }.map(network.sentence)
         if report.violations.unlisted > 0 { result.append("\(report.violations.unlisted) more connections") }
         result += FileRefusals(folders: folders, profile: profile).sentences(of: output)
         guard result.count > Self.refusalLimit else { return result }
@@ -50,7 +53,9 @@ struct NetworkRefusals {
     func sentence(_ violation: JailViolation) -> String {
         let target = printable(violation.target)
         let program = printable(violation.program)
-        let who = (program.isEmpty ? "" : " (\(program)") + (violation.count > 1 ? ", \(violation.count) times)" : program.isEmpty ? "" : ")")
+        let who =
+            (program.isEmpty ? "" : " (\(program)")
+            + (violation.count > 1 ? ", \(violation.count) times)" : program.isEmpty ? "" : ")")
         return what(violation.kind, target, who)
     }
 
@@ -74,6 +79,20 @@ struct NetworkRefusals {
         }
     }
 
+    /// Whether the output has what resolvers say in the C locale (gai_strerror(3), curl, node, Go).
+    static func complainsAboutNames(_ output: String) -> Bool {
+        let words = ["resolve host", "name resolution", "name or service not known", "eai_again", "lookup "]
+        let output = output.lowercased()
+        return words.contains { contains(Array(output.utf8), Array($0.utf8)) }
+    }
+
+    private static func contains(_ text: [UInt8], _ word: [UInt8]) -> Bool {
+        guard text.count >= word.count else { return false }
+        return (0...(text.count - word.count)).contains { start in
+            text[start] == word[0] && text[start..<(start + word.count)].elementsEqual(word)
+        }
+    }
+
     private func isOwnLoopback(_ target: String) -> Bool {
         network.listening != .none && (target.hasPrefix("127.") || target.hasPrefix("[::1]"))
     }
@@ -85,7 +104,8 @@ struct NetworkRefusals {
         case .open: "the network of this job is open for TCP"
         case .only:
             "the network of this job is \(network.words)"
-                + (network.usesProxy ? "; use the proxy (HTTPS_PROXY and HTTP_PROXY are set), which looks up names too" : "")
+                + (network.usesProxy
+                    ? "; use the proxy (HTTPS_PROXY and HTTP_PROXY are set), which looks up names too" : "")
         }
     }
 }

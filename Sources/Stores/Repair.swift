@@ -1,0 +1,104 @@
+package import Agent
+import Glibc
+import LinuxSystem
+import SQLite
+
+extension SQLiteCheckpointStore {
+    /// Opens the job's checkpoint and makes sure that it can be taken over; a damaged one, or one that is gone while a
+    /// backup is there, is set aside (never deleted) and the newest good backup put in its place, with an event that
+    /// says so.
+    ///
+    /// With `asks`, a human is asked when commands may have run after the backup.
+    /// - Throws: `StoreError`, as `init`: `unusable` also if there is no good backup. Nothing is changed then.
+    package static func opened(
+        path: String, job: String, version: String, host: String, asks: Bool
+    ) throws(StoreError) -> SQLiteCheckpointStore {
+        let damage: StoreError
+        if access(path, F_OK) != 0, Backup.places(of: path).contains(where: { access($0, F_OK) == 0 }) {
+            damage = StoreError(.unusable, "the checkpoint \(path) is gone")
+        } else {
+            do throws(StoreError) {
+                let store = try SQLiteCheckpointStore(path: path, job: job)
+                try store.load()
+                return store
+            } catch {
+                guard error.kind == .unusable else { throw error }
+                damage = error
+            }
+        }
+        guard let backup = Backup.newestGood(of: path, job: job) else { throw damage }
+        try Repair(path: path, job: job, backup: backup, damage: damage).run(version: version, host: host, asks: asks)
+        let store = try SQLiteCheckpointStore(path: path, job: job)
+        try store.load()
+        return store
+    }
+}
+
+/// Puts a backup in the place of a damaged checkpoint.
+private struct Repair {
+    let path: String
+    let job: String
+    let backup: String
+    let damage: StoreError
+
+    func run(version: String, host: String, asks: Bool) throws(StoreError) {
+        let new = path + ".restored"
+        // Another ending than the backup's own: whatever is killed when, the backup stays as it is.
+        try copyBackup(to: new)
+        let lost = known(path)
+        let aside = "\(path).damaged-\(Clock.wall)"
+        try write(to: new, lost: lost, aside: aside, version: version, host: host, asks: asks)
+        do throws(SystemError) {
+            for suffix in ["-wal", "-shm", ""] where access(path + suffix, F_OK) == 0 {
+                try retrying("rename", subject: path + suffix) { rename(path + suffix, aside + suffix) }
+            }
+            try retrying("rename", subject: path) { rename(new, path) }
+            try SQLiteCheckpointStore.synchronizeFolder(of: path)
+        } catch {
+            throw StoreError(.inputOutput, "the backup \(backup) cannot be put in place: \(error)")
+        }
+    }
+
+    private func copyBackup(to new: String) throws(StoreError) {
+        let database: Database
+        do throws(SQLiteError) {
+            database = try Database(reading: backup)
+        } catch {
+            throw SQLiteCheckpointStore.failure(error, backup)
+        }
+        try Backup.copy(database, to: new, of: backup)
+        do throws(SQLiteError) {
+            // VACUUM INTO leaves the mode behind.
+            try Database(path: new, mode: .readWriteCreate).execute("PRAGMA journal_mode = WAL")
+        } catch {
+            throw SQLiteCheckpointStore.failure(error, new)
+        }
+    }
+
+    /// What the damaged file still tells of its last event and epoch.
+    private func known(_ path: String) -> (seq: Int64, epoch: Int64)? {
+        guard let database = try? Database(reading: path),
+            let seq = try? database.integer("SELECT seq FROM head"),
+            let epoch = try? database.integer("SELECT epoch FROM head")
+        else { return nil }
+        return (seq, epoch)
+    }
+
+    /// The account of it goes into the copy before that has the job's name: there is no instant at which the job could
+    /// go on from it without knowing.
+    private func write(
+        to new: String, lost: (seq: Int64, epoch: Int64)?, aside: String, version: String, host: String, asks: Bool
+    ) throws(StoreError) {
+        let store = try SQLiteCheckpointStore(path: new, job: job)
+        try store.raiseEpoch(to: lost?.epoch ?? 0)
+        let ledger = try Ledger(store: store, version: version, host: host)
+        // The acquisition is the last event.
+        let last = ledger.state.seq - 1
+        try ledger.commit(
+            .restored(
+                .init(
+                    seq: last, reason: damage.description, aside: aside,
+                    asks: asks && !ledger.state.isFinished && lost?.seq != last)))
+        try store.foldIn()
+    }
+}

@@ -1,0 +1,42 @@
+import Agent
+import Contracts
+import Jail
+import LinuxSystem
+
+/// The places of our own processes.
+extension Confinement {
+    /// The loop's: all that commands get, for they live in its domain, and beside it the checkpoint and the secrets.
+    static func loop(_ settings: Settings, environment: [String: String], programs folder: String) -> Confinement {
+        var places = Confinement()
+        let folders = settings.folders
+        places.commands = [folders.project, folders.home, folders.temporary, JailGrants.sharedMemory]
+        places.work = [folders.checkpoints]
+        places.programs = systemFolders + [folder]
+        places.reading = readByAll(folders, environment)
+        if case .file(let path) = settings.task { places.reading.append(path) }
+        return places
+    }
+
+    /// The gateway's: nothing to execute, and to write only the spool and the log.
+    static func gateway(_ settings: Settings, environment: [String: String]) -> Confinement {
+        var places = Confinement()
+        places.work = [settings.folders.checkpoints]
+        if let file = settings.delivery.logFile {
+            // The folder: a file that was rotated away is made anew. Never the root, which is everything.
+            let folder = canonicalPath(file + "/..")
+            places.work.append(folder == "/" ? file : folder)
+        }
+        places.reading = systemFolders + readByAll(settings.folders, environment)
+        return places
+    }
+
+    /// Without /proc and /sys, where nothing is executed.
+    private static var systemFolders: [String] { JailGrants.systemFolders.filter { !kernelFolders.contains($0) } }
+    private static let kernelFolders = ["/proc", "/sys"]
+
+    private static func readByAll(_ folders: Folders, _ environment: [String: String]) -> [String] {
+        // The certificates as curl and OpenSSL are told of them, and the resolver's file where it is a link out of /etc.
+        let named = ["CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "AGENT_CONFIG"].compactMap { environment[$0] }
+        return kernelFolders + [folders.secrets, canonicalPath("/etc/resolv.conf")] + named
+    }
+}

@@ -1,0 +1,137 @@
+"""Servers that a jailed command starts: who reaches them, and that they are nobody else's door."""
+import contextlib
+import os
+import socket
+import subprocess
+
+import pytest
+
+from jailed import python
+from outside_servers import fetch
+
+SERVE = """
+import http.server, os, socket, sys, threading, urllib.request
+server = http.server.HTTPServer((sys.argv[1], int(sys.argv[2])), http.server.SimpleHTTPRequestHandler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+port = server.server_address[1]
+print(urllib.request.urlopen(f"http://{sys.argv[3]}:{port}/").status, port, flush=True)
+"""
+
+
+def test_there_is_no_listening_unless_it_is_asked_for(workspace):
+    attempt = python("import socket; s = socket.socket(); s.listen(); print(s.getsockname()[1])")
+    assert workspace.bare(attempt).code == 0
+    done = workspace.run(attempt)
+    assert done.code == 1 and "PermissionError" in done.err and done.refused[0]["refused"] == "listen"
+    done = workspace.run(python("import socket; socket.create_server(('127.0.0.1', 8000))"))
+    assert done.code == 1 and done.refused[0]["refused"] == "bind" and done.refused[0]["target"] == "127.0.0.1:8000"
+
+
+@pytest.mark.parametrize("bind, ask", [("127.0.0.1", "127.0.0.1"), ("", "127.0.0.1"), ("0.0.0.0", "localhost")])
+def test_a_server_is_reached_by_its_own_command(workspace, bind, ask):
+    done = workspace.run(python(SERVE) + f" '{bind}' 0 {ask}", listen="loopback")
+    assert done.code == 0 and done.out.startswith("200 "), done
+
+
+def test_ipv6_and_dual_servers_are_reached_by_what_they_stand_on(workspace):
+    script = python("""
+import socket, threading
+def answer(s):
+    while True: s.accept()[0].sendall(name[s])
+name = {}
+six = socket.create_server(("::1", 8000), family=socket.AF_INET6)
+four = socket.create_server(("127.0.0.1", 8000))
+dual = socket.create_server(("::", 8001), family=socket.AF_INET6, dualstack_ipv6=True)
+for s, text in [(six, b"six"), (four, b"four"), (dual, b"dual")]:
+    name[s] = text
+    threading.Thread(target=answer, args=(s,), daemon=True).start()
+for where in [("::1", 8000), ("127.0.0.1", 8000), ("::1", 8001), ("127.0.0.1", 8001)]:
+    print(socket.create_connection(where).recv(9).decode())
+try: socket.create_server(("127.0.0.1", 8001))
+except OSError as error: print(error.errno)
+""")
+    done = workspace.run(script, listen="loopback")
+    assert done.out.split() == ["six", "four", "dual", "dual", "98"], done
+
+
+def test_asyncio_and_node_serve(workspace):
+    script = python("""
+import asyncio
+async def main():
+    async def answer(reader, writer):
+        writer.write(b"hello")
+        writer.close()
+    server = await asyncio.start_server(answer, "localhost", 0)
+    for s in server.sockets:
+        reader, writer = await asyncio.open_connection(*s.getsockname()[:2])
+        assert await reader.read() == b"hello"
+    print("ok")
+asyncio.run(main())
+""")
+    done = workspace.run(script, listen="loopback")
+    assert done.out == "ok\n", done
+    if os.path.exists("/usr/bin/node"):
+        code = ("const h = require('http'); const s = h.createServer((q, r) => r.end('ok\\n')).listen(0, () => "
+                "h.get('http://localhost:' + s.address().port, r => r.on('data', d => process.stdout.write(d)).on('end', () => s.close())))")
+        done = workspace.run(["node", "-e", code], listen="loopback")
+        assert done.out == "ok\n", done
+
+
+def test_a_server_is_not_reached_from_outside_nor_by_another_command(workspace):
+    process = workspace.start(python("""
+import socket, time
+s = socket.create_server(("0.0.0.0", 0))
+print(s.getsockname()[1], flush=True)
+time.sleep(1000)
+"""), listen="loopback")
+    port = int(process.stdout.readline())
+    for host in ("127.0.0.1", "::1", socket.gethostname()):
+        with pytest.raises(OSError):
+            socket.create_connection((host, port), timeout=10)
+    other = workspace.run(fetch(port), listen="loopback")
+    assert other.code == 7 and other.refused[0]["refused"] == "connect"
+    process.kill()
+
+
+def test_a_port_of_the_commands_own_never_leads_to_the_hosts(workspace):
+    """Its server has ended; somebody else's, on all addresses, takes the port."""
+    process = workspace.start(["/usr/bin/python3", "-c", """
+import socket
+s = socket.create_server(("127.0.0.1", 0))
+own, port = s.getsockname()
+socket.create_connection(("127.0.0.1", port)).close()
+s.close()
+print(own, port, flush=True)
+input()
+for where in ("127.0.0.1", own):
+    try: print(socket.create_connection((where, port)).getpeername())
+    except ConnectionRefusedError: print("refused")
+"""], listen="loopback", stdin=subprocess.PIPE)
+    own, port = process.stdout.readline().split()
+    outside = None
+    # Until the broker has seen that the server has gone.
+    while outside is None:
+        with contextlib.suppress(OSError):
+            outside = socket.create_server(("0.0.0.0", int(port)))
+    with outside:
+        socket.create_connection((own, int(port))).close()
+        done = workspace.finish(process, "\n")
+    assert done.out.split() == ["refused", "refused"], done
+
+
+def test_a_port_is_free_again_at_once(workspace):
+    done = workspace.run(python("""
+import socket
+for _ in range(200):
+    s = socket.socket()
+    s.bind(("127.0.0.1", 8000))
+    s.listen()
+    s.close()
+print("ok")
+"""), listen="loopback")
+    assert done.out == "ok\n", done
+
+
+def test_other_addresses_cannot_be_listened_on(workspace):
+    done = workspace.run(python("import socket; socket.create_server(('192.0.2.1', 8000))"), listen="loopback")
+    assert done.code == 1 and done.refused[0]["target"] == "192.0.2.1:8000"

@@ -1,0 +1,129 @@
+"""Unix sockets in the jail: a command's own work, nobody else's can be reached."""
+import contextlib
+import subprocess
+
+import pytest
+
+from jailed import python
+
+
+@pytest.fixture
+def foreign(workspace):
+    """Unix sockets of somebody else of the same user, in a folder that commands write to and in one that they do not."""
+    script = """
+import os, socket, sys, threading
+kinds = [(sys.argv[1] + "/stream", socket.SOCK_STREAM), (sys.argv[2] + "/stream", socket.SOCK_STREAM),
+         (sys.argv[2] + "/datagram", socket.SOCK_DGRAM)]
+def serve(listener):
+    while True: listener.accept()[0].sendall(b"hunter2")
+for path, kind in kinds:
+    listener = socket.socket(socket.AF_UNIX, kind)
+    listener.bind(path)
+    if kind == socket.SOCK_STREAM:
+        listener.listen()
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+    else:
+        keep = listener
+print("ready", flush=True)
+os.read(0, 1) or __import__("time").sleep(100000)
+"""
+    process = workspace.background(
+        ["/usr/bin/python3", "-c", script, str(workspace.tmp), str(workspace.outside)], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    return workspace
+
+
+def test_the_commands_own_unix_sockets_work(workspace):
+    script = python("""
+import os, socket, tempfile, threading
+for path in ["s", os.environ["HOME"] + "/s", os.environ["TMPDIR"] + "/s", "sub/../t", "/dev/shm/s-%d" % os.getpid(), "\\0own"]:
+    os.makedirs("sub", exist_ok=True)
+    a = socket.socket(socket.AF_UNIX)
+    a.bind(path)
+    a.listen(1)
+    a.listen(2)
+    b = socket.socket(socket.AF_UNIX)
+    b.settimeout(30)
+    b.connect(path)
+    assert b.getpeername() in (path, path.encode()), b.getpeername()
+    assert not os.get_inheritable(b.fileno())
+    c = a.accept()[0]
+    c.send(b"x")
+    assert b.recv(1) == b"x"
+    named = socket.socket(socket.AF_UNIX)
+    named.bind("\\0named" + path.replace("\\0", "@"))
+    try: named.connect(path)
+    except OSError as error: raise SystemExit(f"{path}: {error}")
+    if path[0] != "\\0": os.unlink(path)
+os.symlink("u", "link")
+a = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+a.bind("u")
+a.listen()
+socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect("link")
+for path, code in [("missing", 2), ("/run/missing", 2), ("/etc/passwd/x", 2), ("sub", 111)]:
+    assert socket.socket(socket.AF_UNIX).connect_ex(path) == code, path
+""")
+    done = workspace.run(script)
+    assert (done.code, done.refused) == (0, []), done
+
+
+def test_a_full_backlog_of_a_unix_socket_is_waited_for(workspace):
+    script = python("""
+import os, socket, threading, time
+a = socket.socket(socket.AF_UNIX)
+a.bind("s")
+a.listen(0)
+def client():
+    with socket.socket(socket.AF_UNIX) as s: s.connect("s")
+clients = [threading.Thread(target=client) for _ in range(20)]
+for thread in clients: thread.start()
+eager = socket.socket(socket.AF_UNIX)
+eager.setblocking(False)
+time.sleep(0.1)
+assert eager.connect_ex("s") == 11
+for _ in clients: a.accept()
+for thread in clients: thread.join()
+""")
+    done = workspace.run(script)
+    assert done.code == 0, done
+
+
+FOREIGN = {
+    "in a folder of its own": "connect(os.environ['TMPDIR'] + '/stream')",
+    "beside the project": "connect(os.environ['OUTSIDE'] + '/stream')",
+    "through a link": "os.path.islink('l') or os.symlink(os.environ['OUTSIDE'] + '/stream', 'l'); connect('l')",
+    "through ..": "connect('../checkpoints/stream')",
+    "through its working directory": "os.chdir(os.environ['TMPDIR']); connect('stream')",
+    "put in the place of its own": "swap()",
+    "by a datagram": "socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', os.environ['OUTSIDE'] + '/datagram')",
+    "by a datagram of a pair":
+        "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', os.environ['OUTSIDE'] + '/datagram')",
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_nobody_elses_unix_socket_can_be_connected_to(foreign, case):
+    script = python(f"""
+import os, socket
+def connect(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    assert s.recv(9) == b"hunter2"
+def swap():
+    a = socket.socket(socket.AF_UNIX)
+    a.bind(os.environ["TMPDIR"] + "/own")
+    os.link(os.environ["TMPDIR"] + "/stream", os.environ["TMPDIR"] + "/spare")
+    os.rename(os.environ["TMPDIR"] + "/spare", os.environ["TMPDIR"] + "/own")
+    a.listen()
+    connect(os.environ["TMPDIR"] + "/own")
+{FOREIGN[case]}
+""")
+    bare = foreign.bare(script)
+    assert bare.code == 0, bare
+    for name in ("own", "spare"):
+        with contextlib.suppress(FileNotFoundError):
+            (foreign.tmp / name).unlink()
+    done = foreign.run(script)
+    assert done.code == 1 and ("PermissionError" in done.err), done
+    if "datagram" not in case:
+        assert done.refused[0]["refused"] == "connect-unix", done
