@@ -25,9 +25,9 @@ import Testing
                 timeout: 60_000, grace: 0, environment: ["PATH=/usr/bin:/bin"],
                 command: ["/usr/bin/python3", "-IS", "-c", Self.program(attempt, scene)])
             let launch = try Launch(request, plan)
-            let pid = try launch.start()
+            let started = try launch.start()
             var status: Int32 = 0
-            while waitpid(pid, &status, 0) < 0 { guard errno == EINTR else { throw SystemError.last("waitpid") } }
+            while waitpid(started.pid, &status, 0) < 0 { guard errno == EINTR else { throw SystemError.last("waitpid") } }
             if let failure = launch.failure() { throw failure }
             return ProcessEnd(status: status).shellCode
         }
