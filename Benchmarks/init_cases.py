@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import shutil
 import signal
 import statistics
 import subprocess
@@ -15,8 +14,7 @@ QUIET_AGENTD = "#!/bin/sh\nprintf 'beat\\nphase=TACTICAL\\tstep=1\\tseq=2\\n' >&
 
 
 def resting_cases(agent_init, folder):
-    """Each over a `sleep`; and PID 1 of the agent over a stand-in for its loop and gateway."""
-    shutil.copy(agent_init, folder / "agent-init")
+    """Each over a `sleep`; and PID 1 of the agent over a stand-in, in its folder, for its loop and gateway."""
     (folder / "agentd").write_text(QUIET_AGENTD)
     (folder / "agentd").chmod(0o755)
     return {
@@ -25,7 +23,7 @@ def resting_cases(agent_init, folder):
         "dumb-init": ["dumb-init", "sleep", "1000"],
         "catatonit": ["catatonit", "--", "sleep", "1000"],
         "agent-init run -- sleep": [agent_init, "run", "--", "sleep", "1000"],
-        "agent-init run": [folder / "agent-init", "run"],
+        "agent-init run": [agent_init, "run"],
     }
 
 

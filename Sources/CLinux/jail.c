@@ -87,20 +87,6 @@ int cjail_become_janitor(void) {
     return outcome(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
-int cjail_prefer_promptness(void) {
-    // struct sched_attr of linux/sched/types.h, first version.
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } attributes = {.size = 48, .runtime = 100000};
-    if (syscall(__NR_sched_getattr, 0, &attributes, sizeof attributes, 0) < 0) return -errno;
-    attributes.runtime = 100000;
-    return outcome(syscall(__NR_sched_setattr, 0, &attributes, 0));
-}
-
 int cjail_reap(int *status) {
     for (;;) {
         // __WALL: a plain wait passes over children whose end is not announced by SIGCHLD, and then says "no child".

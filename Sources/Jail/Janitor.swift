@@ -52,8 +52,6 @@ struct Janitor: ~Copyable {
         preference.raise()
         let started = try launch.start()
         preference.restore()
-        // The guard must get its turn while the command takes all it can. Where it is refused, it is just later.
-        _ = cjail_prefer_promptness()
         self.request = request
         self.domain = domain
         self.launch = launch

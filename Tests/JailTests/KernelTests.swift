@@ -19,8 +19,16 @@ import Testing
         #expect(failure?.message.contains("Linux 6.12") == true)
     }
 
+    @Test(arguments: [-ENOSYS, -EPERM, -EOPNOTSUPP] as [Int32])
+    func `without seccomp's notification there is no jail, and no weaker one`(code: Int32) {
+        let kernel = Kernel(landlock: 7, notification: code)
+        let failure = #expect(throws: JailFailure.self) { try kernel.requireNotification() }
+        #expect(failure?.stage == .kernel && failure?.message.contains("user notification") == true)
+    }
+
     @Test func `the running kernel has what the jail needs`() throws {
         try Kernel.probe().requireLandlock()
+        try Kernel.probe().requireNotification()
     }
 
     @Test(arguments: [(6, 16), (7, 16), (8, 16), (9, 17)] as [(Int32, Int)])

@@ -118,6 +118,18 @@ def test_without_landlock_nothing_is_started_and_the_fix_is_named(workspace, cod
     assert not (workspace.project / "ran").exists()
 
 
+SECCOMP = {"x86_64": 317, "aarch64": 277}[platform.machine()]
+
+
+@pytest.mark.parametrize("code", [ENOSYS, EPERM])
+def test_without_seccomps_notification_nothing_is_started_and_the_fix_is_named(workspace, code):
+    done = workspace.run("touch ran", under=[WITH_FILTER, f"{SECCOMP}={code}", "--"])
+    assert done.code == 125
+    assert done.report["failed"] == "kernel"
+    assert "user notification" in done.err and "RuntimeDefault" in done.err
+    assert not (workspace.project / "ran").exists()
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="needs a pid namespace, so that a mistake would kill only that")
 def test_a_kernel_that_only_pretends_to_scope_signals_is_found_out_before_anything_is_killed(workspace):
     inner = [WITH_FILTER, f"{LANDLOCK_RESTRICT}=0", "--", workspace.jail, *workspace.arguments(["touch", "ran"])]

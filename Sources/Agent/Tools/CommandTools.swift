@@ -144,7 +144,8 @@ extension CommandResult {
         case .exhausted(let resource, let message):
             facts["exhausted"] = .string(resource.rawValue)
             outcome = .failed
-            headline = "the command was ended: \(message); \(resource.advice)"
+            let largest = resource == .memory ? ", its largest process held \(report.maximumResident / 1024) MiB" : ""
+            headline = "the command was ended: \(message)\(largest); \(resource.advice)"
         case .failed(let stage, _, let message):
             outcome = .failed
             headline = ["watch", "kill", "janitor"].contains(stage) ? message : "not run: \(message)"

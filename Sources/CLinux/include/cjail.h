@@ -38,9 +38,6 @@ int cjail_next_signal(int signals);
 // heir of its descendants' orphans (subreaper), and without a way to more privilege (no_new_privs, which Landlock asks
 // for where there is no CAP_SYS_ADMIN).
 int cjail_become_janitor(void);
-// Asks the scheduler for short slices, 0.1 ms: a process that mostly sleeps then runs soon after it wakes, however many
-// others want to run (sched_setattr(2): sched_runtime of SCHED_OTHER, Linux 6.12). Children would inherit it.
-int cjail_prefer_promptness(void);
 // Every child that has ended, one per call, without waiting: its pid, with its status in `*status`; 0 if none has
 // ended; -ECHILD if there is no child any more, of whatever kind.
 int cjail_reap(int *status);

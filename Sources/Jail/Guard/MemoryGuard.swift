@@ -14,13 +14,14 @@ package struct MemoryGuard {
     /// Where each limit is crossed: no lower than half of the room that was left when the command began, so that memory
     /// that others hold never keeps a command from running that could free it.
     private let atStart: Int64
-    /// Since when the pod is above its limit while the command itself holds little of it.
-    private var patience: Deadline?
 
+    /// When to walk through /proc again for the command's own memory.
+    private var ownDue = Deadline.after(milliseconds: 0)
+
+    /// Between two such walks, in milliseconds: one takes about a millisecond.
+    private static let walkPause: Int64 = 100
     /// How fast memory can grow at all: 8 GB/s, in bytes a millisecond.
     private static let fastest: Int64 = 8_000_000
-    /// How long a command that holds less than a quarter of what is used waits for others to give in.
-    private static let courtesy: Int64 = 250
 
     package init(_ limits: JailLimits, cgroup: MemoryCgroup) {
         percent = limits.memoryPercent
@@ -29,49 +30,39 @@ package struct MemoryGuard {
         atStart = cgroup.reading(exactFrom: 0)?.used ?? 0
     }
 
-    /// Whether there is anything to watch.
-    private var watchesPod: Bool { percent < 100 }
-
     /// - Returns: why the command has to be ended now, if it has; and in how many milliseconds to look again.
     package mutating func look() -> (reason: String?, again: Int64) {
-        var again: Int64 = 1000
-        if let own {
+        let (reason, again) = lookAtPod()
+        if reason != nil { return (reason, 0) }
+        guard let own else { return (nil, again) }
+        if ownDue.hasPassed {
             let bytes = TreeMemory.bytes(refinedAbove: own)
             // Twice in a row: the shares of processes that end while they are being added up are counted again.
             if bytes > own, TreeMemory.bytes(refinedAbove: own) > own {
                 return ("the command's processes hold \(mebibytes(bytes)) of \(mebibytes(own)) MiB of memory", 0)
             }
-            // A walk through /proc: not more often.
-            again = 100
+            ownDue = .after(milliseconds: Self.walkPause)
         }
-        guard watchesPod, let reading = cgroup.reading(exactFrom: percent) else { return (nil, again) }
+        return (nil, min(again, max(1, ownDue.remaining)))
+    }
+
+    private func lookAtPod() -> (reason: String?, again: Int64) {
+        guard percent < 100, let reading = cgroup.reading(exactFrom: percent) else { return (nil, 1000) }
         let threshold = Self.threshold(limit: reading.limit, percent: percent, atStart: atStart)
         guard reading.used >= threshold else {
-            patience = nil
             // Before the kernel's limit can be reached from here, there is another look.
-            return (nil, min(again, max(2, min(50, (reading.limit - reading.used) / Self.fastest))))
+            return (nil, max(2, min(50, (reading.limit - reading.used) / Self.fastest)))
         }
-        let bytes = TreeMemory.bytes(refinedAbove: reading.used / 4)
-        // Another command may be the one. But files in memory are nobody's: where usage still rises, there is no waiting.
-        if bytes < reading.used / 4, reading.used < threshold + (reading.limit - threshold) / 3 {
-            let wait = patience ?? .after(milliseconds: Self.courtesy)
-            patience = wait
-            if !wait.hasPassed { return (nil, 2) }
-        }
-        return (explanation(reading, bytes), 0)
+        // Nothing that takes long from here to the kill: whose memory it is would be known too late.
+        let files = cgroup.filesInMemory
+        let kept =
+            files >= reading.limit / 10 ? "; \(mebibytes(files)) MiB of it are files in memory (/dev/shm, tmpfs)" : ""
+        return ("the pod's memory is \(mebibytes(reading.used)) of \(mebibytes(reading.limit)) MiB\(kept)", 0)
     }
 
     /// At which usage a command is ended, in bytes.
     static func threshold(limit: Int64, percent: Int, atStart: Int64) -> Int64 {
         max(limit / 100 * Int64(percent), min(limit, atStart) + (limit - min(limit, atStart)) / 2)
-    }
-
-    private func explanation(_ reading: MemoryCgroup.Reading, _ bytes: Int64) -> String {
-        let files = cgroup.filesInMemory
-        let kept =
-            files >= reading.limit / 10 ? ", and \(mebibytes(files)) MiB are files in memory (/dev/shm, tmpfs)" : ""
-        return "the pod's memory is \(mebibytes(reading.used)) of \(mebibytes(reading.limit)) MiB; of it the command's "
-            + "processes held \(mebibytes(bytes)) MiB\(kept)"
     }
 }
 

@@ -54,7 +54,10 @@ package final class BackgroundCommands {
         _ text: String, id: String, profile: JailProfile, timeout: Int64
     ) throws(JailUnavailable) -> BackgroundCommand {
         do throws(SystemError) {
-            let request = commands.request(["bash", "-c", text], profile: profile, timeout: timeout)
+            var request = commands.request(["bash", "-c", text], profile: profile, timeout: timeout)
+            // The one in the foreground goes first when the pod's memory runs out: it is the likelier one, and there is no
+            // time to find out.
+            request.limits.memoryPercent += (100 - request.limits.memoryPercent) / 3
             let process = try JailProcess(program: commands.program, request, among: commands.janitors)
             let command = BackgroundCommand(
                 id: id, text: text, timeout: timeout, process: process,
