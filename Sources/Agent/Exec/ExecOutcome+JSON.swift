@@ -40,7 +40,7 @@ extension OutputCapture.Parts {
     package var json: JSON {
         let counts: [String: JSON] = ["bytes": .int(Int64(bytes)), "lines": .int(Int64(lines))]
         let whole = omitted == 0 ? head.count : Self.wholeCharacters(head)
-        let start = tail.prefix(3).firstIndex { $0 & 0xc0 != 0x80 } ?? 0
+        let start = tail.prefix(4).firstIndex { $0 & 0xc0 != 0x80 } ?? 0
         if let first = String(validating: head[..<whole], as: UTF8.self),
             let last = String(validating: tail[start...], as: UTF8.self)
         {
