@@ -39,7 +39,8 @@ struct StateFormatTests {
         #expect(JobState.formatVersion == 1)
         #expect(
             names == [
-                "answersWithoutCall", "callCounts", "calls", "callsWithoutProgress", "epoch", "failingSince",
+                "answersWithoutCall", "background", "callCounts", "calls", "callsWithoutProgress", "epoch",
+                "failingSince",
                 "failures",
                 "hasNewInput", "lastStop", "messages", "notes", "pausedFrom", "phase", "phaseNumber", "plan",
                 "seenCommands", "seq", "spent", "status", "stepsInPhase", "task", "time", "todos", "wantsTactical",

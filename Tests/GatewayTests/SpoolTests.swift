@@ -141,7 +141,7 @@ struct SpoolTests {
             let old = try spool()
             try old.commit(entries(1...3))
             let database = try Database(path: path, mode: .readWriteCreate)
-            try database.execute("DROP TABLE gasp; PRAGMA user_version = 1")
+            try database.execute("DROP TABLE gasp; ALTER TABLE spool DROP COLUMN journal_mark; PRAGMA user_version = 1")
         }
         let spool = try spool()
         try spool.commit([SpoolEntry(LogRecord(time: 1, stream: .lastGasp, body: "x"), gasp: "x.gasp")])

@@ -10,7 +10,7 @@ extension Event {
     package static let kinds = [
         "acquired", "restored", "task_received", "command_received", "llm_intent", "llm_done", "llm_failed",
         "call_started",
-        "call_finished", "phase_changed", "noted", "verified", "status_changed",
+        "call_finished", "background_ended", "phase_changed", "noted", "verified", "status_changed",
     ]
 
     /// The kind, as it is stored.
