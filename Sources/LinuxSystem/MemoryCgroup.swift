@@ -2,9 +2,6 @@ import Glibc
 
 /// The memory cgroup of this process, for reading: how much there may be, how much there is, and whether the kernel has
 /// killed for want of it. Version 2 (memory.max, memory.current, memory.events) and version 1.
-///
-/// Found through /proc/self/cgroup and /proc/self/mountinfo, so that it does not matter whether the container sees its
-/// own cgroup or the node's tree (cgroups(7), cgroup_namespaces(7)).
 package struct MemoryCgroup: Equatable, Sendable {
     package enum Version: Int, Sendable {
         case one = 1
@@ -24,20 +21,11 @@ package struct MemoryCgroup: Equatable, Sendable {
 
     /// From the texts of the two files; `exists` tells whether a file can be read.
     package init?(membership: String, mounts: String, exists: (String) -> Bool) {
-        for version in [Version.two, .one] {
-            guard let own = Self.ownPath(membership, version) else { continue }
-            for (root, point) in Self.mounts(mounts, version) {
-                // What is mounted is the part of the hierarchy below `root`.
-                guard root == "/" || own == root || own.hasPrefix(root + "/") else { continue }
-                let below = root == "/" ? own : String(own.dropFirst(root.count))
-                let path = below == "/" ? point : point + below
-                let proof = version == .two ? "memory.current" : "memory.usage_in_bytes"
-                if exists(path + "/" + proof) {
-                    self.version = version
-                    self.path = path
-                    return
-                }
-            }
+        for (folder, isVersion1) in memoryCgroupFolders(membership: membership, mounts: mounts)
+        where exists(folder + (isVersion1 ? "/memory.usage_in_bytes" : "/memory.current")) {
+            version = isVersion1 ? .one : .two
+            path = folder
+            return
         }
         return nil
     }
@@ -52,19 +40,11 @@ package struct MemoryCgroup: Equatable, Sendable {
     /// What it has, page cache included, in bytes.
     package var current: Int64? { number(version == .two ? "memory.current" : "memory.usage_in_bytes") }
 
-    /// The most that it ever had; version 2 knows it since Linux 5.19.
-    package var peak: Int64? { number(version == .two ? "memory.peak" : "memory.max_usage_in_bytes") }
-
     /// How many of its processes the kernel has killed for want of memory. Version 1 counts since Linux 4.13.
     package var kills: Int64? {
         Self.text(path + (version == .two ? "/memory.events" : "/memory.oom_control")).flatMap {
             Self.field("oom_kill", in: $0)
         }
-    }
-
-    /// A number of memory.stat, in bytes; of both versions, `inactive_file` is page cache that can be had back at once.
-    package func statistic(_ name: String) -> Int64? {
-        Self.text(path + "/memory.stat").flatMap { Self.field(name, in: $0) }
     }
 
     private func number(_ file: String) -> Int64? {
@@ -82,29 +62,39 @@ package struct MemoryCgroup: Equatable, Sendable {
         }
         return nil
     }
+}
 
-    /// `0::/path` of version 2, `4:memory:/path` of version 1.
-    private static func ownPath(_ membership: String, _ version: Version) -> String? {
-        for line in membership.split(separator: "\n") {
-            let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard parts.count == 3 else { continue }
-            let isOurs =
-                version == .two ? parts[0] == "0" && parts[1] == "" : parts[1].split(separator: ",").contains("memory")
-            if isOurs { return String(parts[2]) }
-        }
-        return nil
+/// The folders of the memory cgroups that a process lives under, its own first, upwards to what is mounted; at most 16.
+///
+/// From the contents of /proc/self/cgroup and /proc/self/mountinfo, so that it does not matter whether the container sees
+/// its own cgroup or the node's tree (cgroups(7), cgroup_namespaces(7)).
+package func memoryCgroupFolders(membership: String, mounts: String) -> [(folder: String, isVersion1: Bool)] {
+    var paths: [Bool: String] = [:]
+    for line in membership.split(separator: "\n") {
+        let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3 else { continue }
+        if parts[1].isEmpty { paths[false] = String(parts[2]) }
+        if parts[1].split(separator: ",").contains("memory") { paths[true] = String(parts[2]) }
     }
-
-    /// Root and mount point of each mount of the hierarchy (proc_pid_mountinfo(5)).
-    private static func mounts(_ text: String, _ version: Version) -> [(root: String, point: String)] {
-        text.split(separator: "\n").compactMap { line in
-            let words = line.split(separator: " ")
-            guard let dash = words.firstIndex(of: "-"), dash >= 6, words.count >= dash + 4 else { return nil }
-            let isOurs =
-                version == .two
-                ? words[dash + 1] == "cgroup2"
-                : words[dash + 1] == "cgroup" && words[dash + 3].split(separator: ",").contains("memory")
-            return isOurs ? (String(words[3]), String(words[4])) : nil
+    var result: [(String, Bool)] = []
+    for line in mounts.split(separator: "\n") {
+        // id parent device ROOT MOUNTPOINT options … - TYPE source SUPER-OPTIONS (proc_pid_mountinfo(5))
+        let fields = line.split(separator: " ")
+        guard let dash = fields.firstIndex(of: "-"), dash + 3 < fields.count, dash > 5 else { continue }
+        let isVersion1 = fields[dash + 1] == "cgroup"
+        guard isVersion1 ? fields[dash + 3].split(separator: ",").contains("memory") : fields[dash + 1] == "cgroup2"
+        else { continue }
+        guard let path = paths[isVersion1] else { continue }
+        let root = fields[3] == "/" ? "" : String(fields[3])
+        // Where the mount shows only a part of the hierarchy that we do not lie in, its own top is our container's.
+        var inside =
+            path.hasPrefix(root + "/") && !path.split(separator: "/").contains("..")
+            ? String(path.dropFirst(root.count)) : "/"
+        while result.count < 16 {
+            result.append((String(fields[4]) + (inside == "/" ? "" : inside), isVersion1))
+            guard inside != "/", let slash = inside.lastIndex(of: "/") else { break }
+            inside = slash == inside.startIndex ? "/" : String(inside[..<slash])
         }
     }
+    return result
 }

@@ -45,7 +45,7 @@ struct ResourceGuardTests {
         try hierarchy.version2("", limit: "max", used: 900)
         try hierarchy.version2("pod/", limit: "1000", used: 700)
         try hierarchy.version2("pod/box/", limit: "800", used: 100)
-        let cgroup = MemoryCgroup(membership: "1:cpu:/else\n0::/pod/box\n", mounts: hierarchy.mount())
+        let cgroup = MemoryLimits(membership: "1:cpu:/else\n0::/pod/box\n", mounts: hierarchy.mount())
         #expect(cgroup.reading(exactFrom: 85) == .init(used: 700, limit: 1000))
     }
 
@@ -53,7 +53,7 @@ struct ResourceGuardTests {
         let hierarchy = try Hierarchy()
         try hierarchy.version2("", limit: "1000", used: 5)
         for membership in ["0::/\n", "0::/kubepods/pod7/box\n", "0::/../other\n"] {
-            let cgroup = MemoryCgroup(membership: membership, mounts: hierarchy.mount(root: "/kubepods/pod7/box"))
+            let cgroup = MemoryLimits(membership: membership, mounts: hierarchy.mount(root: "/kubepods/pod7/box"))
             #expect(cgroup.reading(exactFrom: 85) == .init(used: 5, limit: 1000), "\(membership)")
         }
     }
@@ -62,7 +62,7 @@ struct ResourceGuardTests {
         let hierarchy = try Hierarchy()
         let stat = "anon 300\ninactive_file 400\nactive_file 100\nslab_reclaimable 50\nshmem 70\n"
         try hierarchy.version2("", limit: "1000", used: 900, stat: stat)
-        let cgroup = MemoryCgroup(membership: "0::/\n", mounts: hierarchy.mount())
+        let cgroup = MemoryLimits(membership: "0::/\n", mounts: hierarchy.mount())
         #expect(cgroup.reading(exactFrom: 85) == .init(used: 350, limit: 1000))
         #expect(cgroup.reading(exactFrom: 95) == .init(used: 900, limit: 1000))
         #expect(cgroup.filesInMemory == 70)
@@ -73,7 +73,7 @@ struct ResourceGuardTests {
         try hierarchy.write("memory.limit_in_bytes", "1000\n")
         try hierarchy.write("memory.usage_in_bytes", "900\n")
         try hierarchy.write("memory.stat", "inactive_file 1\ntotal_inactive_file 200\ntotal_active_file 100\n")
-        let cgroup = MemoryCgroup(
+        let cgroup = MemoryLimits(
             membership: "4:memory:/\n0::/\n", mounts: hierarchy.mount("cgroup", options: "rw,memory"))
         #expect(cgroup.reading(exactFrom: 85) == .init(used: 600, limit: 1000))
     }
@@ -81,20 +81,20 @@ struct ResourceGuardTests {
     @Test func `without a limit, or without cgroups, there is nothing to watch`() throws {
         let hierarchy = try Hierarchy()
         try hierarchy.version2("", limit: "max", used: 5)
-        #expect(MemoryCgroup(membership: "0::/\n", mounts: hierarchy.mount()).reading(exactFrom: 85) == nil)
+        #expect(MemoryLimits(membership: "0::/\n", mounts: hierarchy.mount()).reading(exactFrom: 85) == nil)
         try hierarchy.write("memory.limit_in_bytes", "9223372036854771712\n")
         try hierarchy.write("memory.usage_in_bytes", "900\n")
-        let old = MemoryCgroup(membership: "4:memory:/\n", mounts: hierarchy.mount("cgroup", options: "rw,memory"))
+        let old = MemoryLimits(membership: "4:memory:/\n", mounts: hierarchy.mount("cgroup", options: "rw,memory"))
         #expect(old.reading(exactFrom: 85) == nil)
         for text in ["", "0::\n", "nonsense", "0::/\n"] {
-            #expect(MemoryCgroup(membership: text, mounts: text).reading(exactFrom: 85) == nil)
+            #expect(MemoryLimits(membership: text, mounts: text).reading(exactFrom: 85) == nil)
         }
     }
 
     @Test func `a command is ended where the limit's percentage is used`() throws {
         let hierarchy = try Hierarchy()
         try hierarchy.version2("", limit: "1000000000", used: 100_000_000)
-        let cgroup = MemoryCgroup(membership: "0::/\n", mounts: hierarchy.mount())
+        let cgroup = MemoryLimits(membership: "0::/\n", mounts: hierarchy.mount())
         var guardian = MemoryGuard(JailLimits(), cgroup: cgroup)
         #expect(guardian.look().reason == nil)
         try hierarchy.write("memory.current", "840000000\n")
@@ -109,7 +109,7 @@ struct ResourceGuardTests {
     @Test func `a pod that was full before the command does not keep it from running`() throws {
         let hierarchy = try Hierarchy()
         try hierarchy.version2("", limit: "1000000000", used: 900_000_000)
-        let cgroup = MemoryCgroup(membership: "0::/\n", mounts: hierarchy.mount())
+        let cgroup = MemoryLimits(membership: "0::/\n", mounts: hierarchy.mount())
         var guardian = MemoryGuard(JailLimits(), cgroup: cgroup)
         #expect(guardian.look().reason == nil)
         try hierarchy.write("memory.current", "990000000\n")
@@ -122,7 +122,7 @@ struct ResourceGuardTests {
         var limits = JailLimits()
         limits.memoryPercent = 100
         var guardian = MemoryGuard(
-            limits, cgroup: MemoryCgroup(membership: "0::/\n", mounts: hierarchy.mount()))
+            limits, cgroup: MemoryLimits(membership: "0::/\n", mounts: hierarchy.mount()))
         try hierarchy.write("memory.current", "999999999\n")
         #expect(guardian.look().reason == nil)
     }

@@ -134,8 +134,9 @@ class Pod:
             (volume / name).symlink_to(f"..data/{name}")
         run(*AS_ROOT, "chown", "--recursive", "--no-dereference", f"0:{AGENT}", volume)
 
-    def start(self, environment, *arguments, entrypoint=None, memory="2g"):
-        """Starts a new container of this pod, its PID 1 the image's entrypoint, and returns it."""
+    def start(self, environment, *arguments, entrypoint=None, memory="2g", mounts=None):
+        """Starts a new container of this pod, its PID 1 the image's entrypoint, and returns it. `mounts`: folders of
+        this machine that it may read, by their names in the container."""
         command = [
             "run", "--detach", "--pull=never",
             "--cap-drop=ALL", "--security-opt=no-new-privileges", f"--security-opt=seccomp={self.profile}",
@@ -147,6 +148,7 @@ class Pod:
         ]  # fmt: skip
         if (self.folder / "secrets").exists():
             command.append(f"--volume={self.folder / 'secrets'}:/var/secrets:ro")
+        command += [f"--volume={source}:{place}:ro" for place, source in (mounts or {}).items()]
         if entrypoint:
             command.append(f"--entrypoint={json.dumps(entrypoint)}")
         command += [f"--env={name}={value}" for name, value in environment.items()]

@@ -199,3 +199,26 @@ def test_a_command_that_would_fill_the_pods_memory_is_ended_and_the_pod_is_not(p
     assert read(pod.workspace / "project/log") == "begun\n"
     records = [json.loads(line) for line in started.output().splitlines() if '"exhausted"' in line]
     assert len(records) == 1 and "memory" in json.dumps(records[0]), records
+
+
+# What a container's own seccomp profile and masked paths refuse to everyone in it: there the jail cannot be seen to.
+REFUSED_TO_ALL = {
+    "make a new user namespace", "take a descriptor of another process", "keep a key in the kernel",
+}
+
+
+def test_no_escape_works_in_the_container_that_works_there_without_the_jail(pod):
+    tests = pod.folder / "tests"
+    tests.mkdir(mode=0o755)
+    for name in ("escapes.py", "escapes_here.py", "jailed.py"):
+        (tests / name).write_text((HERE / name).read_text())
+        (tests / name).chmod(0o644)
+    started = pod.start({"AGENT_BIN_DIR": "/usr/local/bin"}, "-B", "/tests/System/escapes_here.py",
+                        entrypoint=["/usr/bin/python3"], mounts={"/tests/System": tests})
+    assert started.wait(timeout=300) == 0, started.output()
+    outcomes = [json.loads(line) for line in started.output().splitlines()]
+    assert {one["uid"] for one in outcomes} == {1000}
+    got_out = {one["escape"]: one for one in outcomes if one["jailed"] in (0, 125)}
+    assert not got_out
+    assert {one["escape"] for one in outcomes if one["bare"] != 0} == REFUSED_TO_ALL
+    assert len(outcomes) - len(REFUSED_TO_ALL) >= 60

@@ -1,82 +1,14 @@
 """What a jailed command cannot do.
 
-Each escape is tried without the jail first: an attempt that fails anyway proves nothing."""
+Each escape is tried without the jail first: an attempt that fails anyway proves nothing. The same ones are tried in a
+container that is restricted as a pod is (test_container.py)."""
 import pathlib
 import signal
-import socket
 import subprocess
 
 import pytest
 
-from jailed import python
-
-# MARK: Escapes. A script ends with 0 if it got what it wanted.
-
-def legacy_tiocsti():
-    try:
-        return pathlib.Path("/proc/sys/dev/tty/legacy_tiocsti").read_text().strip() == "1"
-    except OSError:
-        return True
-
-
-PUSH = """
-import fcntl, os, pty, sys
-pid, terminal = pty.fork()
-if pid == 0:
-    try: fcntl.ioctl(0, 0x5412, b"x")
-    except OSError: os._exit(1)
-    os._exit(0)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-"""
-
-ESCAPES = {
-    "read a file beside the project": "cat $OUTSIDE/secret",
-    "list the folder beside the project": "ls $OUTSIDE",
-    "write a file beside the project": "echo x > $OUTSIDE/new",
-    "append to a file beside the project": "echo x >> $OUTSIDE/secret",
-    "cut a file beside the project": "truncate -s 1 $OUTSIDE/secret",
-    "move a file into the project": "mv $OUTSIDE/secret moved",
-    "remove a file beside the project": "rm -f $OUTSIDE/secret && ! [ -e $OUTSIDE/secret ]",
-    "follow a link out of the project": "ln -sf $OUTSIDE/secret link && cat link",
-    "hard-link a file into the project": "ln $OUTSIDE/secret link",
-    "go out by ..": "cat ../checkpoints/secret",
-    "execute a program beside the project": "cp /bin/true $TMPDIR && ../bin/agent-jail 2>/dev/null; [ $? = 125 ]",
-    "write to /tmp": "f=$(mktemp -p /tmp) && rm $f",
-    "read another process's environment": "grep -q hunter2 /proc/$VICTIM/environ",
-    "read another process's memory": "head -c 0 /proc/$VICTIM/mem",
-    "see another process's descriptors": "readlink /proc/$VICTIM/fd/0",
-    "enter another process's root": "ls /proc/$VICTIM/root/etc",
-    "signal another process": "kill -0 $VICTIM",
-    "stop another process": "kill -STOP $VICTIM && kill -CONT $VICTIM",
-    "connect by TCP": python("import os, socket; socket.create_connection((\"127.0.0.1\", int(os.environ[\"PORT\"])))"),
-    "connect by bash": "echo > /dev/tcp/127.0.0.1/$PORT",
-    "bind a TCP port": python("import socket; socket.create_server((\"127.0.0.1\", 0))"),
-    "send by UDP": python("import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b\"x\", (\"127.0.0.1\", 9))"),
-    "open an MPTCP socket": python("import socket; socket.socket(proto=262)"),
-    "connect to an abstract socket": python(
-        "import os, socket; socket.socket(socket.AF_UNIX).connect(\"\\0\" + os.environ[\"ABSTRACT\"])"),
-    "push input into a terminal": python(PUSH),
-    "raise its core limit": "ulimit -c 100",
-    "make a new user namespace": "unshare -U true",
-    "trace a process": python(
-        "import ctypes, sys; sys.exit(ctypes.CDLL(None).ptrace(0, 0, None, None))"),
-    "change another's priority": "renice -n 19 -p $VICTIM",
-    "change another's limits": "prlimit --pid $VICTIM --nofile=512:512",
-    "make System V shared memory": "id=$(ipcmk -M 4096) && ipcrm -m ${id##* }",
-}
-
-LISTENER = """
-import os, socket, sys
-tcp = socket.create_server(("127.0.0.1", 0), backlog=64)
-abstract = socket.socket(socket.AF_UNIX)
-abstract.bind("\\0" + sys.argv[1])
-abstract.listen(64)
-# Without capabilities, as in a pod: the kernel would protect a process that has some from one that has none.
-import ctypes
-ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
-print(tcp.getsockname()[1], flush=True)
-os.read(sys.stdin.fileno(), 1) or __import__("time").sleep(100000)
-"""
+from escapes import ESCAPES, LISTENER, bare_needs
 
 
 @pytest.fixture
@@ -85,15 +17,15 @@ def outsider(workspace):
     name = str(workspace.root)
     process = workspace.background(["/usr/bin/python3", "-c", LISTENER, name], stdout=subprocess.PIPE, text=True)
     port = process.stdout.readline().strip()
-    process.facts = f"export VICTIM={process.pid} PORT={port} ABSTRACT={name}\n"
+    process.facts = f"export VICTIM={process.pid} PORT={port} ABSTRACT={name} SOCKET={name}/socket\n"
     process.port = int(port)
     return process
 
 
 @pytest.mark.parametrize("escape", ESCAPES)
 def test_an_escape_works_without_the_jail_and_not_within(workspace, outsider, escape):
-    if escape == "push input into a terminal" and not legacy_tiocsti():
-        pytest.skip("this kernel refuses TIOCSTI to everyone (dev.tty.legacy_tiocsti=0)")
+    if (missing := bare_needs(escape)):
+        pytest.skip(missing)
     # In the jail first: the bare one may take away what is there to be had.
     jailed = workspace.run(outsider.facts + ESCAPES[escape])
     assert jailed.code not in (0, 125), jailed

@@ -10,7 +10,7 @@ package struct MemoryGuard {
     private let percent: Int
     /// The limit of the command's own processes, in bytes.
     private let own: Int64?
-    private let cgroup: MemoryCgroup
+    private let cgroup: MemoryLimits
     /// Where each limit is crossed: no lower than half of the room that was left when the command began, so that memory
     /// that others hold never keeps a command from running that could free it.
     private let atStart: Int64
@@ -23,7 +23,7 @@ package struct MemoryGuard {
     /// How fast memory can grow at all: 8 GB/s, in bytes a millisecond.
     private static let fastest: Int64 = 8_000_000
 
-    package init(_ limits: JailLimits, cgroup: MemoryCgroup) {
+    package init(_ limits: JailLimits, cgroup: MemoryLimits) {
         percent = limits.memoryPercent
         own = limits.memory.map { $0 << 20 }
         self.cgroup = cgroup

@@ -5,7 +5,7 @@ import LinuxSystem
 ///
 /// In a container the mount shows the container's own cgroup as its root; on a host every folder from the process's
 /// cgroup upwards may have a limit, and each counts. Nothing is written, so no right is needed.
-package struct MemoryCgroup {
+package struct MemoryLimits {
     /// One cgroup on the way from ours to the root.
     private struct Level {
         let folder: String
@@ -68,53 +68,21 @@ package struct MemoryCgroup {
     private let levels: [Level]
 
     /// The cgroups of the calling process; none if they cannot be seen.
-    package static func ofThisProcess() -> MemoryCgroup {
+    package static func ofThisProcess() -> MemoryLimits {
         let membership = (try? readFile("/proc/self/cgroup", limit: 65536)) ?? []
         let mounts = (try? readFile("/proc/self/mountinfo", limit: 1 << 20)) ?? []
-        return MemoryCgroup(
+        return MemoryLimits(
             membership: String(decoding: membership, as: UTF8.self), mounts: String(decoding: mounts, as: UTF8.self))
     }
 
     /// - Parameters: the contents of `/proc/self/cgroup` and `/proc/self/mountinfo`.
     package init(membership: String, mounts: String) {
-        levels = Self.folders(membership: membership, mounts: mounts).compactMap { folder, isVersion1 in
+        levels = memoryCgroupFolders(membership: membership, mounts: mounts).compactMap { folder, isVersion1 in
             let file = folder + (isVersion1 ? "/memory.usage_in_bytes" : "/memory.current")
             let usage = open(file, O_RDONLY | O_CLOEXEC)
             // The root of a host's hierarchy has no such file.
             return usage < 0 ? nil : Level(folder: folder, isVersion1: isVersion1, usage: usage)
         }
-    }
-
-    /// From our cgroup upwards to what is mounted, at most 16 folders.
-    static func folders(membership: String, mounts: String) -> [(folder: String, isVersion1: Bool)] {
-        var paths: [Bool: String] = [:]
-        for line in membership.split(separator: "\n") {
-            let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard parts.count == 3 else { continue }
-            if parts[1].isEmpty { paths[false] = String(parts[2]) }
-            if parts[1].split(separator: ",").contains("memory") { paths[true] = String(parts[2]) }
-        }
-        var result: [(String, Bool)] = []
-        for line in mounts.split(separator: "\n") {
-            // id parent device ROOT MOUNTPOINT options … - TYPE source SUPER-OPTIONS (proc_pid_mountinfo(5))
-            let fields = line.split(separator: " ")
-            guard let dash = fields.firstIndex(of: "-"), dash + 3 < fields.count, dash > 5 else { continue }
-            let isVersion1 = fields[dash + 1] == "cgroup"
-            guard isVersion1 ? fields[dash + 3].split(separator: ",").contains("memory") : fields[dash + 1] == "cgroup2"
-            else { continue }
-            guard let path = paths[isVersion1] else { continue }
-            let root = fields[3] == "/" ? "" : String(fields[3])
-            // Where the mount shows only a part of the hierarchy that we do not lie in, its own top is our container's.
-            var inside =
-                path.hasPrefix(root + "/") && !path.split(separator: "/").contains("..")
-                ? String(path.dropFirst(root.count)) : "/"
-            while result.count < 16 {
-                result.append((String(fields[4]) + (inside == "/" ? "" : inside), isVersion1))
-                guard inside != "/", let slash = inside.lastIndex(of: "/") else { break }
-                inside = slash == inside.startIndex ? "/" : String(inside[..<slash])
-            }
-        }
-        return result
     }
 
     /// What is used of the limit that has the least room.

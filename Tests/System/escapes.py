@@ -1,0 +1,191 @@
+"""Ways out of the jail, as small programs: each ends with 0 if it got what it wanted.
+
+In the environment: OUTSIDE, a folder beside the project with a file `secret`; VICTIM, a process of the same user; PORT,
+ABSTRACT and SOCKET, where it listens.
+"""
+
+import pathlib
+
+from jailed import python
+
+
+def legacy_tiocsti():
+    try:
+        return pathlib.Path("/proc/sys/dev/tty/legacy_tiocsti").read_text().strip() == "1"
+    except OSError:
+        return True
+
+
+def bare_needs(escape):
+    """Why this escape cannot be shown on this machine, empty if it can."""
+    if escape == "push input into a terminal" and not legacy_tiocsti():
+        return "this kernel refuses TIOCSTI to everyone (dev.tty.legacy_tiocsti=0)"
+    return ""
+
+
+LISTENER = """
+import os, socket, sys
+tcp = socket.create_server(("127.0.0.1", 0), backlog=64)
+abstract = socket.socket(socket.AF_UNIX)
+abstract.bind("\\0" + sys.argv[1])
+abstract.listen(64)
+path = socket.socket(socket.AF_UNIX)
+path.bind(sys.argv[1] + "/socket")
+path.listen(64)
+# Without capabilities, as in a pod: the kernel would protect a process that has some from one that has none.
+import ctypes
+ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
+print(tcp.getsockname()[1], flush=True)
+os.read(sys.stdin.fileno(), 1) or __import__("time").sleep(100000)
+"""
+
+PUSH = """
+import fcntl, os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    try: fcntl.ioctl(0, 0x5412, b"x")
+    except OSError: os._exit(1)
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def call(number, *arguments):
+    """A system call of x86-64 by its number, that must succeed."""
+    words = ", ".join(f"ctypes.c_long({one})" for one in arguments)
+    return python(
+        f"import ctypes, os, sys; victim = int(os.environ['VICTIM']); "
+        f"sys.exit(ctypes.CDLL(None).syscall({number}, {words}) < 0)")
+
+
+FILES = {
+    "read a file beside the project": "cat $OUTSIDE/secret",
+    "list the folder beside the project": "ls $OUTSIDE",
+    "write a file beside the project": "echo x > $OUTSIDE/new",
+    "append to a file beside the project": "echo x >> $OUTSIDE/secret",
+    "cut a file beside the project": "truncate -s 1 $OUTSIDE/secret",
+    "move a file into the project": "mv $OUTSIDE/secret moved",
+    "remove a file beside the project": "rm -f $OUTSIDE/secret && ! [ -e $OUTSIDE/secret ]",
+    "rename a file beside the project": "mv $OUTSIDE/secret $OUTSIDE/other",
+    "make a folder beside the project": "mkdir $OUTSIDE/folder",
+    "make a link beside the project": "ln -s target $OUTSIDE/link",
+    "make a pipe beside the project": "mkfifo $OUTSIDE/pipe",
+    "make a nameless file beside the project": python(
+        "import os; os.open(os.environ[\"OUTSIDE\"], os.O_TMPFILE | os.O_RDWR, 0o600)"),
+    "exchange a file with one beside the project": "echo x > mine && " + python(
+        "import ctypes, os, sys; out = os.environ[\"OUTSIDE\"].encode() + b\"/secret\"; "
+        "sys.exit(ctypes.CDLL(None).renameat2(-100, b\"mine\", -100, out, 2) < 0)"),
+    "follow a link out of the project": "ln -sf $OUTSIDE/secret link && cat link",
+    "follow a link in the middle of a path": "ln -sfn $OUTSIDE folder && cat folder/secret",
+    "hard-link a file into the project": "ln $OUTSIDE/secret link",
+    "hard-link a file into the home": "ln $OUTSIDE/secret $HOME/link",
+    "go out by ..": "cat ../checkpoints/secret",
+    "go out by the working directory in /proc": "cat /proc/self/cwd/../checkpoints/secret",
+    "go out by the root in /proc": "cat /proc/self/root$OUTSIDE/secret",
+    "go out by a descriptor of a folder": python(
+        "import os; folder = os.open(\".\", os.O_PATH); "
+        "os.read(os.open(\"../checkpoints/secret\", os.O_RDONLY, dir_fd=folder), 1)"),
+    "open again what was opened for its path only": python(
+        "import os; name = os.open(os.environ[\"OUTSIDE\"] + \"/secret\", os.O_PATH); "
+        "open(\"/proc/self/fd/%d\" % name).read()"),
+    "work in a folder beside the project": "cd $OUTSIDE && ls",
+    "list the root": "ls /",
+    "execute a program beside the project": "cp /bin/true $TMPDIR && ../bin/agent-jail 2>/dev/null; [ $? = 125 ]",
+    "write to /tmp": "f=$(mktemp -p /tmp) && rm $f",
+}
+
+PROCESSES = {
+    "read another process's memory": "head -c 0 /proc/$VICTIM/mem",
+    "read another process's memory map": "grep -q . /proc/$VICTIM/maps",
+    "see another process's descriptors": "readlink /proc/$VICTIM/fd/0",
+    "see another process's program": "readlink /proc/$VICTIM/exe",
+    "see where another process works": "readlink /proc/$VICTIM/cwd",
+    "enter another process's root": "ls /proc/$VICTIM/root/etc",
+    "copy another process's memory": python(
+        "import ctypes, os, sys; victim = int(os.environ[\"VICTIM\"])\n"
+        "where = int(open(\"/proc/%d/stat\" % victim).read().rsplit(\")\", 1)[1].split()[25])\n"
+        "class Part(ctypes.Structure): _fields_ = [(\"base\", ctypes.c_void_p), (\"size\", ctypes.c_size_t)]\n"
+        "buffer = ctypes.create_string_buffer(8); here = Part(ctypes.addressof(buffer), 8); there = Part(where, 8)\n"
+        "got = ctypes.CDLL(None).process_vm_readv(victim, ctypes.byref(here), 1, ctypes.byref(there), 1, 0)\n"
+        "sys.exit(got != 8)"),
+    "signal another process": "kill -0 $VICTIM",
+    "stop another process": "kill -STOP $VICTIM && kill -CONT $VICTIM",
+    "signal another process by a descriptor": python(
+        "import os, signal; signal.pidfd_send_signal(os.pidfd_open(int(os.environ[\"VICTIM\"])), 0)"),
+    "signal another thread": call(234, "victim", "victim", "0"),
+    "queue a signal to another process": python(
+        "import ctypes, os, sys; victim = int(os.environ[\"VICTIM\"]); "
+        "sys.exit(ctypes.CDLL(None).sigqueue(victim, 0, ctypes.c_void_p(0)) < 0)"),
+    "take a descriptor of another process": python(
+        "import ctypes, os, sys; one = os.pidfd_open(int(os.environ[\"VICTIM\"])); "
+        "sys.exit(ctypes.CDLL(None).syscall(438, one, 0, 0) < 0)"),
+    "trace a process": python(
+        "import ctypes, sys; sys.exit(ctypes.CDLL(None).ptrace(0, 0, None, None))"),
+    "attach to another process": call(101, "0x4206", "victim", "0", "0"),
+    "change another's priority": "renice -n 19 -p $VICTIM",
+    "change another's processors": "taskset -p 1 $VICTIM",
+    "change another's scheduling": "chrt --batch -p 0 $VICTIM",
+    "change another's disk priority": "ionice -c 3 -p $VICTIM",
+    "change another's limits": "prlimit --pid $VICTIM --nofile=512:512",
+    "make the kernel prefer another to be killed": "echo 500 > /proc/$VICTIM/oom_score_adj",
+    "change what another dumps": "echo 0 > /proc/$VICTIM/coredump_filter",
+}
+
+NETWORK = {
+    "connect by TCP": python(
+        "import os, socket; socket.create_connection((\"127.0.0.1\", int(os.environ[\"PORT\"])))"),
+    "connect by TCP without waiting": python(
+        "import os, select, socket; one = socket.socket(); one.setblocking(False); "
+        "code = one.connect_ex((\"127.0.0.1\", int(os.environ[\"PORT\"]))); assert code in (0, 115), code; "
+        "select.select([], [one], [], 5); assert one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0; one.getpeername()"),
+    "connect by an IPv4 address in IPv6": python(
+        "import os, socket; socket.create_connection((\"::ffff:127.0.0.1\", int(os.environ[\"PORT\"])))"),
+    "connect with the first bytes": python(
+        "import os, socket; socket.socket().sendto(b\"x\", 0x20000000, (\"127.0.0.1\", int(os.environ[\"PORT\"])))"),
+    "connect by bash": "echo > /dev/tcp/127.0.0.1/$PORT",
+    "bind a TCP port": python("import socket; socket.create_server((\"127.0.0.1\", 0))"),
+    "listen without an address": python("import socket; socket.socket().listen()"),
+    "send by UDP": python("import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b\"x\", (\"127.0.0.1\", 9))"),
+    "open an MPTCP socket": python("import socket; socket.socket(proto=262)"),
+    "ask the kernel about the network": python("import socket; socket.socket(16, socket.SOCK_RAW, 0)"),
+    "connect to an abstract socket": python(
+        "import os, socket; socket.socket(socket.AF_UNIX).connect(\"\\0\" + os.environ[\"ABSTRACT\"])"),
+    "connect to a socket by its path": python(
+        "import os, socket; socket.socket(socket.AF_UNIX).connect(os.environ[\"SOCKET\"])"),
+    "connect to a socket through a link": "ln -sfn $SOCKET here && " + python(
+        "import socket; socket.socket(socket.AF_UNIX).connect(\"here\")"),
+    "send to a Unix socket without a connection": python(
+        "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)"),
+}
+
+RESOURCES = {
+    "raise its core limit": "ulimit -c 100",
+    "make a file of 17 GiB": python("import os; one = open(\"big\", \"w\"); os.unlink(\"big\"); os.truncate(one.fileno(), 17 << 30)"),
+    "make a new user namespace": "unshare -U true",
+    "make System V shared memory": "id=$(ipcmk -M 4096) && ipcrm -m ${id##* }",
+    "make a System V semaphore": "id=$(ipcmk -S 1) && ipcrm -s ${id##* }",
+    "make a System V queue": "id=$(ipcmk -Q) && ipcrm -q ${id##* }",
+    "make a POSIX queue": python(
+        "import ctypes, sys; library = ctypes.CDLL(None); name = b\"agent-escape-%d\" % __import__(\"os\").getpid(); "
+        "queue = library.syscall(240, name, 0o102, 0o600, None); "
+        "library.syscall(241, name); sys.exit(queue < 0)"),
+    "keep a key in the kernel": python(
+        "import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(248, b\"user\", b\"escape\", b\"x\", 1, -1) < 0)"),
+}
+
+SECRETS = {
+    "read another process's environment": "grep -q hunter2 /proc/$VICTIM/environ",
+    "search the workspace for the secret": "grep -rq hunter2 $OUTSIDE/..",
+    "pack the folder with the secret": "tar -cf packed.tar -C $OUTSIDE . && tar -tf packed.tar | grep -q secret",
+    "copy the folder with the secret": "rm -rf copied && cp -r $OUTSIDE copied && grep -q hunter2 copied/secret",
+}
+
+TERMINAL = {
+    "push input into a terminal": python(PUSH),
+}
+
+GROUPS = {
+    "files and links": FILES, "/proc and signals": PROCESSES, "network": NETWORK, "resources and lifetime": RESOURCES,
+    "secrets": SECRETS, "terminal and ioctl": TERMINAL,
+}
+ESCAPES = {name: script for group in GROUPS.values() for name, script in group.items()}
