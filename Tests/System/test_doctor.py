@@ -112,6 +112,9 @@ import os, sys
 words = sys.argv
 mark = words.index("--")
 given = dict(words[i + 1].split("=", 1) for i in range(mark) if words[i] == "--env")
+# What outlives the command shall hold its output open, not the pipes to us.
+for number in (3, 4):
+    os.set_inheritable(number, False)
 pid = os.spawnvpe(os.P_NOWAIT, words[mark + 1], words[mark + 1:], given)
 os.waitpid(pid, 0)
 os.write(3, b"exited=0\\n")

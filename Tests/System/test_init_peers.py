@@ -165,7 +165,8 @@ def dropped(rewrites):
 
 
 def test_a_command_can_be_stopped_and_continued_through_us(box):
-    process = box.start("run", "--", "sh", "-c", "echo $$; exec sleep 60", init=False)
+    # A group of its own, with us outside of it: the kernel stops nobody in a group that nobody could wake again.
+    process = box.start("run", "--", "sh", "-c", "echo $$; exec sleep 60", init=False, process_group=0)
     child = int(process.stdout.readline())
     for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
         process.send_signal(number)

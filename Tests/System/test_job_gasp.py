@@ -15,9 +15,10 @@ def gasps(*runs):
     return [record for run in runs for record in run.records if record["stream"] == "last_gasp"]
 
 
-def waiting_job(new_job, **settings):
-    """A job that stands in a command until `go`."""
-    job = new_job(job_of(turn(execute(WAITING, timeout_seconds=600)), turn(execute("echo two >> effects"))), **settings)
+def waiting_job(new_job, *then, **settings):
+    """A job that stands in a command until `go`; `then`: what it does after it."""
+    then = then or [turn(execute("echo two >> effects"))]
+    job = new_job(job_of(turn(execute(WAITING, timeout_seconds=600)), *then), **settings)
     run = job.start()
     run.until("the command runs", lambda: job.file("effects") == "one\n")
     return job, run
@@ -68,7 +69,8 @@ def test_a_loop_that_hangs_is_replaced_and_the_call_it_hung_in_is_told(new_job):
 
 
 def test_a_crash_loop_ends_with_70_and_everything_shipped_first(new_job):
-    job, run = waiting_job(new_job)
+    # However late a kill comes, the job does not end before it.
+    job, run = waiting_job(new_job, *[turn(execute("sleep 600", timeout_seconds=600))] * 6)
     killed = set()
     while run.process.poll() is None:
         pid = job.pid("loop")
