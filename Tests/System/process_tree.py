@@ -51,19 +51,21 @@ def descendants(root, without=()):
 
 
 def kill_all(without=()):
-    """SIGKILL to all descendants of this process, parents first, until none lives. Returns those killed as (pid, name).
+    """SIGKILL to all descendants of this process, until none lives. Returns those killed as (pid, name), parents first.
 
-    Needs `adopt_orphans`. Raises AssertionError if one is still there after GONE_SECONDS.
+    They are stopped first, so that all end at one instant, as when a node is lost: a child that saw its parent die
+    would have a moment left in which to act. Needs `adopt_orphans`. Raises AssertionError if one is still there after GONE_SECONDS.
     """
     killed = {}
     deadline = time.monotonic() + GONE_SECONDS
     while alive := descendants(os.getpid(), without):
         assert time.monotonic() < deadline, f"still alive after SIGKILL: {alive}"
-        for pid, name in alive:
-            killed.setdefault(pid, name)
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid, name in alive:
+                killed.setdefault(pid, name)
+                try:
+                    os.kill(pid, number)
+                except ProcessLookupError:
+                    pass
         time.sleep(0.02)
     return list(killed.items())

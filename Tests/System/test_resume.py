@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from job import Job
+from job import Job, eventually
 from journal import INTERRUPTED, STOPPED
 from job_ends import end_well
 from turns import call, complete, done, execute, job_of, plan, turn
@@ -195,6 +195,20 @@ def test_one_killed_process_is_started_again_in_the_same_run(new_job, role):
     journal.check(model=job.model.log())
     assert job.file("effects") == "one\ntwo\n"
     assert len(journal.of("acquired")) == (2 if role == "loop" else 1)
+
+
+def test_when_agent_init_alone_is_killed_the_rest_saves_and_goes(new_job):
+    # Where it is PID 1 the kernel ends everything with it; elsewhere nothing may go on without its supervisor.
+    job = new_job(job_of(turn(execute(WAITS.format("one"), timeout_seconds=600)), turn(execute("echo two >> effects"))))
+    run = job.start()
+    run.until("the command has begun", lambda: job.file("effects") == "one\n")
+    run.process.kill()
+    run.process.wait()
+    eventually("nothing is left", lambda: not job.alive())
+    before = job.journal()
+    before.check(model=job.model.log())
+    resumed(job, before)
+    assert job.file("effects") == "one\ntwo\n"
 
 
 # MARK: SIGTERM
