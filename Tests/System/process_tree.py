@@ -54,7 +54,8 @@ def kill_all(without=()):
     """SIGKILL to all descendants of this process, until none lives. Returns those killed as (pid, name), parents first.
 
     They are stopped first, so that all end at one instant, as when a node is lost: a child that saw its parent die
-    would have a moment left in which to act. Needs `adopt_orphans`. Raises AssertionError if one is still there after GONE_SECONDS.
+    would have a moment left in which to act. Needs `adopt_orphans`. Raises AssertionError if one is still there after
+    GONE_SECONDS.
     """
     killed = {}
     deadline = time.monotonic() + GONE_SECONDS
