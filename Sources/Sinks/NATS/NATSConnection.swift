@@ -72,9 +72,10 @@ final class NATSConnection {
         var text: UnsafePointer<CChar>?
         guard let handle else { return "" }
         let status = natsConnection_GetLastError(handle, &text)
-        // With MaxReconnect at -1 nats.c takes a server off its list only if it was refused twice for the same reason,
-        // and forgets the reason with it: it can only be the server's authorization.
-        if status == NATS_NO_SERVER { return ": refused twice (authorization violation: see the credentials)" }
+        // nats.c takes a server off its list that has refused it twice for the same reason, and forgets the reason.
+        if status == NATS_NO_SERVER {
+            return ": no server is left; one that runs has refused us twice (authorization violation: see the credentials)"
+        }
         guard status != NATS_OK, let text else { return "" }
         let reason = String(cString: text)
         return reason.isEmpty ? "" : ": \(reason)"
