@@ -74,7 +74,7 @@ final class NATSConnection {
         let status = natsConnection_GetLastError(handle, &text)
         // nats.c takes a server off its list that has refused it twice for the same reason, and forgets the reason.
         if status == NATS_NO_SERVER {
-            return ": no server is left; one that runs has refused us twice (authorization violation: see the credentials)"
+            return ": no server is left; one that runs has refused us twice (authorization: see the credentials)"
         }
         guard status != NATS_OK, let text else { return "" }
         let reason = String(cString: text)
