@@ -153,8 +153,9 @@ def test_an_interactive_shell_has_job_control(init):
     time.sleep(0.5)
     terminal.type("\x1a")
     terminal.expect("Stopped")
-    terminal.type("kill -9 %1\n")
-    time.sleep(0.5)
+    # The shell does not leave before it has seen the end of its stopped job.
+    terminal.type("kill -9 %1; wait %1; echo it is go''ne\n")
+    terminal.expect("it is gone")
     terminal.type("exit 4\n")
     assert terminal.end() == 4
     assert "no job control" not in terminal.text
