@@ -22,7 +22,7 @@ struct ExecCommand: ParsableCommand {
               agent-init exec -- python3 -c 'print(6 * 7)'
               agent-init exec --timeout 60 --cwd tests -- bash -c 'make && ./run-all'
               tar c . | agent-init exec -- tar x               put files in
-              agent-init exec --profile strategic -- rg TODO   look, change nothing
+              agent-init exec --profile strategic -- git log    look, change nothing
               agent-init exec --json -- ./build | jq .exit_code
               agent-init exec --pty -- bash                    a shell in the jail
 
