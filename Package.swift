@@ -107,6 +107,9 @@ let package = Package(
         .executableTarget(
             name: "checkpoint-benchmark", dependencies: ["Agent", "Events", "LinuxSystem", "Stores"],
             path: "Benchmarks/Checkpoint", swiftSettings: strict, linkerSettings: staticRuntime),
+        .executableTarget(
+            name: "jail-benchmark", dependencies: ["Agent", "Contracts", "LinuxSystem"], path: "Benchmarks/Jail",
+            swiftSettings: strict, linkerSettings: staticRuntime),
         .target(
             name: "ProviderConformance", dependencies: ["Agent", "Events"],
             path: "Tests/ProviderConformance", swiftSettings: strict),

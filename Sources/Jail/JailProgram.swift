@@ -8,20 +8,29 @@ import LinuxSystem
 /// - Returns: the exit code: the command's own, 128 + n if signal n ended it, 124 at its time limit, 137 if it was
 ///   cancelled or used up too much memory or space, 125 if the jail could not be built, 126 or 127 if the program could not be executed or found.
 package func runJail(arguments: [String]) -> Int32 {
-    let started = Clock.monotonic
     // A file opened under a free number below 3 would become the command's input or output.
     for number in Int32(0)...2 where fcntl(number, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
 
+    var started = Clock.monotonic
     var end: JailReport.End
     var killed = 0
     var reportDescriptor: Int32?
     var violations = JailViolations()
     do throws(JailFailure) {
-        let request = try parse(arguments)
-        try claim("--report-fd", request.reportDescriptor)
-        reportDescriptor = request.reportDescriptor
-        try claim("--control-fd", request.controlDescriptor)
-        var janitor = try Janitor(request)
+        var janitor: Janitor
+        if arguments.first == ExpectedRequest.option {
+            let standby = try Standby()
+            guard let expected = try ExpectedRequest(arguments, standby) else { return 0 }
+            started = Clock.monotonic
+            reportDescriptor = expected.request.reportDescriptor
+            janitor = try Janitor(expected.request, standby)
+        } else {
+            let request = try parse(arguments)
+            try claim("--report-fd", request.reportDescriptor)
+            reportDescriptor = request.reportDescriptor
+            try claim("--control-fd", request.controlDescriptor)
+            janitor = try Janitor(request, try Standby())
+        }
         defer { violations = janitor.violations }
         (end, killed) = try janitor.run()
     } catch {
@@ -36,7 +45,7 @@ package func runJail(arguments: [String]) -> Int32 {
     return end.exitCode
 }
 
-private func parse(_ arguments: [String]) throws(JailFailure) -> JailRequest {
+func parse(_ arguments: [String]) throws(JailFailure) -> JailRequest {
     do throws(JailUsageError) {
         return try JailRequest(arguments: arguments)
     } catch {
@@ -45,7 +54,7 @@ private func parse(_ arguments: [String]) throws(JailFailure) -> JailRequest {
 }
 
 /// Keeps a descriptor that was passed in from the command.
-private func claim(_ option: String, _ descriptor: Int32?) throws(JailFailure) {
+func claim(_ option: String, _ descriptor: Int32?) throws(JailFailure) {
     guard let descriptor else { return }
     do throws(SystemError) {
         try setCloseOnExec(descriptor, true)

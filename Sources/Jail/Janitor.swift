@@ -9,9 +9,8 @@ import LinuxSystem
 /// takes no part in the command's input and output, so a pipe that a daemon holds open delays nothing.
 struct Janitor: ~Copyable {
     private let request: JailRequest
-    private let domain: Domain
+    private let standby: Standby
     private let launch: Launch
-    private let signals: Descriptor
     private var control: Control
     private var tree: Tree
     private var resources: ResourceGuard
@@ -32,33 +31,18 @@ struct Janitor: ~Copyable {
     /// Builds the jail and starts the command.
     ///
     /// - Throws: `JailFailure`; nothing of the command has run.
-    init(_ request: JailRequest) throws(JailFailure) {
-        let preference = OOMPreference()
-        // Before anything can look. The command becomes dumpable again when it executes its program.
-        let result = cjail_become_janitor()
-        guard result == 0 else {
-            throw JailFailure(.privileges, SystemError("prctl", code: -result), "please report this")
-        }
-        let number = cjail_take_signals()
-        guard number >= 0 else {
-            throw JailFailure(.descriptors, SystemError("signalfd", code: -number), "too many files are open")
-        }
-        let signals = Descriptor(adopting: number)
-        let kernel = Kernel.probe()
-        try kernel.requireLandlock()
-        let launch = try Launch(request, try JailPlan(jailRules, for: request, on: kernel))
-        let domain = try Domain()
-        let resources = ResourceGuard(request)
-        preference.raise()
+    init(_ request: JailRequest, _ standby: consuming Standby) throws(JailFailure) {
+        let launch = try Launch(request, try JailPlan(jailRules, for: request, on: standby.kernel))
+        standby.preference.raise()
         let started = try launch.start()
-        preference.restore()
+        standby.preference.restore()
         self.request = request
-        self.domain = domain
         self.launch = launch
-        self.signals = signals
+        self.standby = standby
         control = Control(request.controlDescriptor)
         tree = Tree(main: started.pid)
-        self.resources = resources
+        // While the command's program is being loaded: what it can use up until then is nothing beside the limits.
+        resources = ResourceGuard(request)
         broker = started.broker
     }
 
@@ -105,9 +89,9 @@ struct Janitor: ~Copyable {
     /// SIGTERM to all, and time to follow it.
     private mutating func askToEnd() {
         let deadline = Deadline.after(milliseconds: request.grace)
-        domain.signalAll(SIGTERM)
+        standby.domain.signalAll(SIGTERM)
         // One that is stopped takes the SIGTERM only once it goes on.
-        domain.signalAll(SIGCONT)
+        standby.domain.signalAll(SIGCONT)
         while true {
             tree.reap()
             if tree.isGone || deadline.hasPassed || resources.look() != nil { return }
@@ -124,7 +108,7 @@ struct Janitor: ~Copyable {
         let deadline = Deadline.after(milliseconds: Self.sweepLimit)
         tree.isBeingKilled = true
         while true {
-            domain.signalAll(SIGKILL)
+            standby.domain.signalAll(SIGKILL)
             tree.reap()
             if tree.isGone { return }
             guard !deadline.hasPassed else {
@@ -133,8 +117,8 @@ struct Janitor: ~Copyable {
                     "processes of the command do not die within \(Self.sweepLimit / 1000) s: they hang in the kernel"
                         + " (state D in ps), mostly on storage that does not answer; look at the node")
             }
-            _ = try? waitReadable([signals.number], until: .after(milliseconds: Self.sweepPause))
-            while cjail_next_signal(signals.number) > 0 {}
+            _ = try? waitReadable([standby.signals.number], until: .after(milliseconds: Self.sweepPause))
+            while cjail_next_signal(standby.signals.number) > 0 {}
         }
     }
 
@@ -144,15 +128,22 @@ struct Janitor: ~Copyable {
     private mutating func isCancelled(until deadline: Deadline) throws(SystemError) -> Bool {
         let wake = broker?.wake ?? .never
         let ready = try waitReadable(
-            [signals.number, control.descriptor, broker?.descriptor ?? -1], until: deadline.sooner(wake))
+            [standby.signals.number, control.descriptor, broker?.descriptor ?? -1], until: deadline.sooner(wake))
         if ready.contains(2) || wake.hasPassed { broker?.serve() }
-        var isCancelled = ready.contains(1) && control.asksForEnd()
-        while true {
-            let signal = cjail_next_signal(signals.number)
-            if signal < 0 { throw SystemError("read(signalfd)", code: -signal) }
-            if signal == 0 { return isCancelled }
-            // Not from within: a jailed process cannot signal the janitor.
-            if [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal) { isCancelled = true }
-        }
+        let isCancelled = ready.contains(1) && control.asksForEnd()
+        return try takeEndSignal(standby.signals.number) || isCancelled
+    }
+}
+
+/// Takes all signals that have come.
+///
+/// - Returns: whether one of them asks the janitor to end. Not from within: a jailed process cannot signal it.
+func takeEndSignal(_ descriptor: Int32) throws(SystemError) -> Bool {
+    var asks = false
+    while true {
+        let signal = cjail_next_signal(descriptor)
+        if signal < 0 { throw SystemError("read(signalfd)", code: -signal) }
+        if signal == 0 { return asks }
+        if [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal) { asks = true }
     }
 }

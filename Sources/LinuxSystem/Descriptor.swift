@@ -44,6 +44,11 @@ package struct Pipe: ~Copyable {
     package var reader: Descriptor
     package var writer: Descriptor
 
+    init(reader: consuming Descriptor, writer: consuming Descriptor) {
+        self.reader = reader
+        self.writer = writer
+    }
+
     package init() throws(SystemError) {
         var ends: [Int32] = [-1, -1]
         let result = clinux_pipe(&ends)

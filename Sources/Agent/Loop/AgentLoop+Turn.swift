@@ -29,6 +29,8 @@ extension AgentLoop {
         let attempt = state.failures + 1
         try ledger.commit(
             .llmIntent(.init(turn: turn, attempt: attempt, hold: input + request.maxOutputTokens)))
+        // The answer will most likely want one, and takes longer than its janitor's start.
+        commands.expectCommand()
         let start = Clock.monotonic
         let reply: LLMReply
         do throws(LLMError) {

@@ -39,7 +39,7 @@ package struct Settings: Sendable {
         package var exceptions: String?
 
         /// No proxy.
-        init() {}
+        package init() {}
 
         init(_ source: SettingsSource) {
             http = source["HTTP_PROXY"]

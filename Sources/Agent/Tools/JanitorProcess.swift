@@ -25,18 +25,14 @@ struct JanitorProcess: ~Copyable {
     ) throws(SystemError) {
         // A janitor that is killed leaves its tree to us.
         becomeSubreaper()
-        var request = request
-        request.reportDescriptor = 3
-        request.controlDescriptor = 4
         var reports = try Pipe()
         var control = try Pipe()
-        var spawn = Spawn(
-            path: program, arguments: ["agent-jail"] + request.arguments, environment: [],
-            descriptors: [
-                (input, 0), (output, 1), (errors, 2), (reports.writer.number, 3), (control.reader.number, 4),
-            ])
-        spawn.newSession = ownSession
-        pid = try spawn.start()
+        let ends = [input, output, errors, reports.writer.number, control.reader.number]
+        if !ownSession, let message = JailStandby.message(request), let waiting = janitors.assign(message, ends) {
+            pid = waiting
+        } else {
+            pid = try Self.start(program, request, ends, ownSession: ownSession)
+        }
         janitors.insert(pid)
         self.janitors = janitors
         let (allowed, overflow) = request.timeout.addingReportingOverflow(request.grace + 10000)
@@ -46,6 +42,20 @@ struct JanitorProcess: ~Copyable {
         control.reader = Descriptor(adopting: -1)
         self.reports = reports.takeReader()
         self.control = control.takeWriter()
+    }
+
+    /// Starts one with the request on its command line.
+    private static func start(
+        _ program: String, _ request: JailRequest, _ ends: [Int32], ownSession: Bool
+    ) throws(SystemError) -> Int32 {
+        var request = request
+        request.reportDescriptor = 3
+        request.controlDescriptor = 4
+        var spawn = Spawn(
+            path: program, arguments: ["agent-jail"] + request.arguments, environment: [],
+            descriptors: ends.enumerated().map { ($0.element, Int32($0.offset)) })
+        spawn.newSession = ownSession
+        return try spawn.start()
     }
 
     /// Has everything of the command killed at once.

@@ -1,12 +1,42 @@
+import Contracts
 import Synchronization
 
-/// The janitors that live: what must be spared when the tree of one that was killed is ended.
+/// The janitors that live: what must be spared when the tree of one that was killed is ended. One of them may be waiting
+/// for its command.
 final class Janitors: Sendable {
-    private let pids = Mutex<Set<Int32>>([])
+    private struct Posts: ~Copyable {
+        var living: Set<Int32> = []
+        var waiting: JanitorInWaiting?
+    }
 
-    var living: Set<Int32> { pids.withLock { $0 } }
+    private let posts = Mutex(Posts())
 
-    func insert(_ pid: Int32) { pids.withLock { _ = $0.insert(pid) } }
+    var living: Set<Int32> { posts.withLock { $0.living } }
 
-    func remove(_ pid: Int32) { pids.withLock { _ = $0.remove(pid) } }
+    func insert(_ pid: Int32) { posts.withLock { _ = $0.living.insert(pid) } }
+
+    func remove(_ pid: Int32) { posts.withLock { _ = $0.living.remove(pid) } }
+
+    /// Gives the request to the one that waits, if there is one.
+    ///
+    /// - Returns: its pid; nil if one has to be started with the request.
+    func assign(_ message: [UInt8], _ descriptors: [Int32]) -> Int32? {
+        posts.withLock { posts in
+            guard let waiting = posts.waiting.take() else { return nil }
+            if waiting.take(message, descriptors) { return waiting.pid }
+            waiting.dismiss()
+            posts.living.remove(waiting.pid)
+            return nil
+        }
+    }
+
+    /// Starts the one that is to wait, if none does. That it cannot be started is no harm: the next is started with its
+    /// request, and says what is wrong.
+    func expect(_ sample: JailRequest, program: String) {
+        posts.withLock { posts in
+            guard posts.waiting == nil, let waiting = try? JanitorInWaiting(program: program, like: sample) else { return }
+            posts.living.insert(waiting.pid)
+            posts.waiting = consume waiting
+        }
+    }
 }

@@ -11,6 +11,7 @@
 #include "cbroker.h"
 #include "cjail.h"
 #include "cinit.h"
+#include "cmessage.h"
 #include "cprobe.h"
 #include "cterminal.h"
 

@@ -11,7 +11,7 @@ struct ResourceGuard {
     private var memoryDue = Deadline.after(milliseconds: 0)
     private var diskDue = Deadline.after(milliseconds: 0)
 
-    /// To be made before the command starts: it takes in what is used already.
+    /// To be made as the command starts: it takes in what is used already.
     init(_ request: JailRequest) {
         memory = MemoryGuard(request.limits, cgroup: .ofThisProcess())
         disk = DiskGuard(request.limits, project: request.project)
