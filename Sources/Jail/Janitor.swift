@@ -48,7 +48,6 @@ struct Janitor: ~Copyable {
         try kernel.requireLandlock()
         let launch = try Launch(request, try JailPlan(jailRules, for: request, on: kernel))
         let domain = try Domain()
-        let resources = ResourceGuard(request)
         preference.raise()
         let started = try launch.start()
         preference.restore()
@@ -58,7 +57,7 @@ struct Janitor: ~Copyable {
         self.signals = signals
         control = Control(request.controlDescriptor)
         tree = Tree(main: started.pid)
-        self.resources = resources
+        resources = ResourceGuard(request)
         broker = started.broker
     }
 
