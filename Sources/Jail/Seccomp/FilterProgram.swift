@@ -3,14 +3,18 @@ import Glibc
 
 /// The rules for system calls, assembled into the BPF program that the kernel runs before each call.
 ///
-/// The program: refuse a foreign architecture and x32, whose numbers mean other calls; then one block per rule, each of
-/// which either refuses or goes on to the next; at the end, allow. For a call whose number alone decides, the kernel
+/// The program: refuse a foreign architecture and x32, whose numbers mean other calls; then blocks, each of which either
+/// refuses or goes on to the next: one for each rule with exceptions, and one for all the rules without, up to the next
+/// that has some, that answer alike; at the end, allow. It is kept short because the kernel translates it for each
+/// command, and tries it for each call that exists. For a call whose number alone decides, the kernel
 /// runs the program once per process and remembers the answer (kernel/seccomp.c, seccomp_cache_prepare).
 package struct FilterProgram {
     package private(set) var instructions: [cjail_instruction] = []
 
     /// BPF_MAXINSNS.
     private static let longest = 4096
+    /// A jump's distance is a byte.
+    private static let longestJump = 255
 
     /// - Throws: `JailFailure` if the program gets longer than the kernel accepts.
     package init(_ rules: [CallRule]) throws(JailFailure) {
@@ -20,7 +24,12 @@ package struct FilterProgram {
         load(.number)
         emit(.skipIfAtLeast, cjail_x32_bit, jumpFalse: 1)
         refuse(.notPermitted)
-        for rule in rules where rule.call >= 0 { try append(rule) }
+        var rest = rules.filter { $0.call >= 0 }[...]
+        while let rule = rest.first {
+            let alike = rest.prefix { $0.exceptions.isEmpty && $0.refusal == rule.refusal }.prefix(Self.longestJump)
+            if alike.isEmpty { try append(rule) } else { append(alike.map(\.call), rule.refusal) }
+            rest = rest.dropFirst(max(1, alike.count))
+        }
         emit(.returnValue, Self.allow)
         if instructions.count > Self.longest {
             throw JailFailure(
@@ -28,19 +37,28 @@ package struct FilterProgram {
         }
     }
 
+    /// Refuses these calls. The accumulator holds the number, and still does afterwards.
+    private mutating func append(_ calls: [Int], _ refusal: CallRule.Refusal) {
+        for (index, call) in calls.enumerated() {
+            let following = UInt8(clamping: calls.count - 1 - index)
+            // The last one that does not match either: past the refusal.
+            emit(.skipIfEqual, UInt32(call), jumpTrue: following, jumpFalse: following == 0 ? 1 : 0)
+        }
+        refuse(refusal)
+    }
+
     private mutating func append(_ rule: CallRule) throws(JailFailure) {
-        let body = Self.body(of: rule)
+        // Whatever the tests have loaded, the next block finds the number in the accumulator.
+        let body = Self.body(of: rule) + [Self.instruction(.loadWord, Field.number.offset)]
         // A jump's distance is a byte. A block that is longer would need long jumps; none comes near it.
         guard let distance = UInt8(exactly: body.count) else {
             throw JailFailure(.seccomp, "the rule for call \(rule.call) is too long: split its exceptions")
         }
-        // The accumulator may hold an argument from the block before.
-        load(.number)
         emit(.skipIfEqual, UInt32(rule.call), jumpFalse: distance)
         instructions += body
     }
 
-    /// Falls through to the next block if an exception holds, else refuses.
+    /// Goes on to what follows it if an exception holds, else refuses.
     private static func body(of rule: CallRule) -> [cjail_instruction] {
         // Built from the end, so that the distance to it is always known.
         var body = [instruction(.returnValue, rule.refusal.action)]
