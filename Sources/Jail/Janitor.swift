@@ -121,9 +121,8 @@ struct Janitor: ~Copyable {
     /// SIGKILL to all, until there is no child any more.
     private mutating func sweep() throws(JailFailure) {
         let deadline = Deadline.after(milliseconds: Self.sweepLimit)
-        tree.isBeingKilled = true
         while true {
-            domain.signalAll(SIGKILL)
+            // First: mostly a command leaves nothing, and a signal to all walks through every process of the node.
             tree.reap()
             if tree.isGone { return }
             guard !deadline.hasPassed else {
@@ -132,6 +131,8 @@ struct Janitor: ~Copyable {
                     "processes of the command do not die within \(Self.sweepLimit / 1000) s: they hang in the kernel"
                         + " (state D in ps), mostly on storage that does not answer; look at the node")
             }
+            tree.isBeingKilled = true
+            domain.signalAll(SIGKILL)
             _ = try? waitReadable([signals.number], until: .after(milliseconds: Self.sweepPause))
             while cjail_next_signal(signals.number) > 0 {}
         }
