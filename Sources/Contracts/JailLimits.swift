@@ -38,12 +38,16 @@ package struct JailLimits: Equatable, Sendable {
         return result
     }
 
-    static let options: Set<String> = [
-        "--memory-percent", "--memory-mib", "--disk-reserve-mib", "--disk-watch", "--file-size-mib", "--open-files",
-    ]
+    static func isOption(_ name: String) -> Bool {
+        switch name {
+        case "--memory-percent", "--memory-mib", "--disk-reserve-mib", "--disk-watch", "--file-size-mib", "--open-files":
+            true
+        default: false
+        }
+    }
 
     /// Takes the options out of a command line's.
-    init(options: [String: String]) throws(JailUsageError) {
+    init(options: GivenOptions) throws(JailUsageError) {
         if let value = options["--memory-percent"] {
             memoryPercent = try JailRequest.number("--memory-percent", value, Self.memoryPercents)
         }

@@ -10,11 +10,11 @@ extension JailRequest {
     ///
     /// - Throws: `JailUsageError` that names the option and what is accepted. Every option but `--env` at most once.
     package init(arguments: [String]) throws(JailUsageError) {
-        var options: [String: String] = [:]
+        var options = GivenOptions()
         var environment: [String] = []
         var rest = arguments[...]
         while let option = rest.popFirst(), option != "--" {
-            guard Self.options.contains(option) else { throw JailUsageError("unknown option \(option)") }
+            guard Self.isOption(option) else { throw JailUsageError("unknown option \(option)") }
             guard let value = rest.popFirst() else { throw JailUsageError("\(option) needs a value") }
             if option == "--env" {
                 // By bytes: "=" and a combining mark that begins the value are one Character, which is not "=".
@@ -22,7 +22,7 @@ extension JailRequest {
                     throw JailUsageError("--env \(value): NAME=value is wanted")
                 }
                 environment.append(value)
-            } else if options.updateValue(value, forKey: option) != nil {
+            } else if !options.add(option, value) {
                 throw JailUsageError("\(option) is given twice")
             }
         }
@@ -66,13 +66,16 @@ extension JailRequest {
         limits = try JailLimits(options: options)
     }
 
-    private static let options =
-        ([
-            "--profile", "--project", "--home", "--tmp", "--cwd", "--network", "--listen", "--timeout-ms", "--grace-ms",
-            "--report-fd", "--control-fd", "--terminal-fd", "--env",
-        ] as Set<String>).union(JailLimits.options)
+    private static func isOption(_ name: String) -> Bool {
+        switch name {
+        case "--profile", "--project", "--home", "--tmp", "--cwd", "--network", "--listen", "--timeout-ms",
+            "--grace-ms", "--report-fd", "--control-fd", "--terminal-fd", "--env":
+            true
+        default: JailLimits.isOption(name)
+        }
+    }
 
-    private static func needed(_ option: String, _ options: [String: String]) throws(JailUsageError) -> String {
+    private static func needed(_ option: String, _ options: GivenOptions) throws(JailUsageError) -> String {
         guard let value = options[option] else { throw JailUsageError("\(option) is missing") }
         return value
     }
@@ -93,4 +96,23 @@ extension JailRequest {
         }
         return number
     }
+}
+
+/// The options of one command line with their values.
+///
+/// Two arrays of one type rather than a dictionary: each command waits for this, and of the time that it takes the most
+/// goes into making the runtime's description of each generic type that is used for the first time.
+struct GivenOptions {
+    private var names: [String] = []
+    private var values: [String] = []
+
+    /// Takes an option in; false if it is there already.
+    mutating func add(_ name: String, _ value: String) -> Bool {
+        if names.contains(name) { return false }
+        names.append(name)
+        values.append(value)
+        return true
+    }
+
+    subscript(name: String) -> String? { names.firstIndex(of: name).map { values[$0] } }
 }

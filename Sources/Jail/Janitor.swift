@@ -41,7 +41,6 @@ struct Janitor: ~Copyable {
         self.standby = standby
         control = Control(request.controlDescriptor)
         tree = Tree(main: started.pid)
-        // While the command's program is being loaded: what it can use up until then is nothing beside the limits.
         resources = ResourceGuard(request)
         broker = started.broker
     }
@@ -106,9 +105,8 @@ struct Janitor: ~Copyable {
     /// SIGKILL to all, until there is no child any more.
     private mutating func sweep() throws(JailFailure) {
         let deadline = Deadline.after(milliseconds: Self.sweepLimit)
-        tree.isBeingKilled = true
         while true {
-            standby.domain.signalAll(SIGKILL)
+            // First: mostly a command leaves nothing, and a signal to all walks through every process of the node.
             tree.reap()
             if tree.isGone { return }
             guard !deadline.hasPassed else {
@@ -117,6 +115,8 @@ struct Janitor: ~Copyable {
                     "processes of the command do not die within \(Self.sweepLimit / 1000) s: they hang in the kernel"
                         + " (state D in ps), mostly on storage that does not answer; look at the node")
             }
+            tree.isBeingKilled = true
+            standby.domain.signalAll(SIGKILL)
             _ = try? waitReadable([standby.signals.number], until: .after(milliseconds: Self.sweepPause))
             while cjail_next_signal(standby.signals.number) > 0 {}
         }

@@ -47,11 +47,11 @@ package struct Spawn {
 package func withCStrings<Result>(
     _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {
-    var pointers: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) }
-    pointers.append(nil)
-    defer { for pointer in pointers { free(pointer) } }
-    return pointers.withUnsafeBufferPointer { buffer in
-        guard let base = buffer.baseAddress else { preconditionFailure("an array with an element has a base") }
-        return body(base)
+    withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<CChar>?.self, capacity: strings.count + 1) { pointers in
+        for (index, string) in strings.enumerated() { pointers.initializeElement(at: index, to: strdup(string)) }
+        pointers.initializeElement(at: strings.count, to: nil)
+        defer { for pointer in pointers { free(pointer) } }
+        guard let base = pointers.baseAddress else { preconditionFailure("an allocation with an element has a base") }
+        return body(UnsafePointer(base))
     }
 }

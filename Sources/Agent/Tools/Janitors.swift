@@ -34,7 +34,9 @@ final class Janitors: Sendable {
     /// request, and says what is wrong.
     func expect(_ sample: JailRequest, program: String) {
         posts.withLock { posts in
-            guard posts.waiting == nil, let waiting = try? JanitorInWaiting(program: program, like: sample) else { return }
+            guard posts.waiting == nil, let waiting = try? JanitorInWaiting(program: program, like: sample) else {
+                return
+            }
             posts.living.insert(waiting.pid)
             posts.waiting = consume waiting
         }

@@ -96,7 +96,8 @@ struct cjail_child {
     int broker;             // a Unix socket that takes the filter's listener; -1 if the filter notifies nobody
 };
 
-// Forks; the child builds the jail around itself and executes the first candidate that can be. Returns its pid.
+// Starts a child that builds the jail around itself and executes the first candidate that can be. Returns its pid once
+// it has executed one, or has ended.
 int cjail_start(const struct cjail_child *child);
 
 // MARK: Numbers of this architecture
