@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// How a process ended.
@@ -42,6 +43,10 @@ package struct Reaped: Equatable, Sendable {
     package let end: ProcessEnd
     package let usage: Usage
 }
+
+/// A descriptor of a process that poll(2) calls readable once it has ended (pidfd_open(2), Linux 5.3); -1 where there is
+/// none to be had.
+package func endDescriptor(of pid: Int32) -> Descriptor { Descriptor(adopting: max(-1, clinux_pidfd_open(pid))) }
 
 /// Reaps one child that has ended (`pid` -1: any), without waiting.
 ///

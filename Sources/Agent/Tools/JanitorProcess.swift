@@ -65,9 +65,12 @@ struct JanitorProcess: ~Copyable {
     func end(reported: JailReport?) -> JailReport {
         let patience = Deadline.after(milliseconds: 5000)
         var reaped = reap(pid)
-        while reaped == nil, !patience.hasPassed {
-            _ = poll(nil, 0, 5)
-            reaped = reap(pid)
+        if reaped == nil {
+            let ended = endDescriptor(of: pid)
+            while reaped == nil, !patience.hasPassed {
+                _ = try? waitReadable([ended.number], until: Deadline.after(milliseconds: 100).sooner(patience))
+                reaped = reap(pid)
+            }
         }
         if reaped == nil {
             _ = kill(pid, SIGKILL)
