@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -59,12 +60,33 @@ long clinux_write_now(int descriptor, const void *bytes, unsigned long count) {
             // Before Linux 6.4 pipes do not know the flag; then PIPE_BUF bytes go at once if poll has said so (pipe(7)).
             if (result < 0 && errno == EOPNOTSUPP) result = write(descriptor, bytes, count < 4096 ? count : 4096);
         } else {
-            // A file has no reader to wait for. A terminal that poll calls writable takes this much soon, if not at once.
-            result = write(descriptor, bytes, S_ISREG(status.st_mode) || count < 256 ? count : 256);
+            // A file has no reader to wait for, nor has /dev/null (major 1: Documentation/admin-guide/devices.txt). A
+            // terminal that poll calls writable takes this much soon, if not at once.
+            int takes_all = S_ISREG(status.st_mode) || (S_ISCHR(status.st_mode) && major(status.st_rdev) == 1);
+            result = write(descriptor, bytes, takes_all || count < 256 ? count : 256);
         }
         if (result >= 0) return result;
         if (errno != EINTR) return -errno;
     }
+}
+
+int clinux_is_pipe(int descriptor) {
+    struct stat status;
+    return fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+long clinux_move_now(int source, int sink, unsigned long count) {
+    for (;;) {
+        // The flag is for this call and both pipes, and leaves the descriptors as they are (fs/splice.c, do_splice).
+        ssize_t result = splice(source, NULL, sink, NULL, count, SPLICE_F_NONBLOCK);
+        if (result >= 0) return result;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+int clinux_waiting_bytes(int descriptor) {
+    int count = 0;
+    return ioctl(descriptor, FIONREAD, &count) < 0 ? -errno : count;
 }
 
 int clinux_is_ignored(int signal) {

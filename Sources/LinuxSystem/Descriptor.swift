@@ -70,4 +70,13 @@ package struct Pipe: ~Copyable {
         swap(&end, &writer)
         return end
     }
+
+    /// Makes it hold 1 MiB: whoever writes much is woken less often. The kernel may give less; that is as good.
+    package borrowing func enlarge() { _ = fcntl(reader.number, Self.setSize, 1 << 20) }
+
+    /// F_SETPIPE_SZ of linux/fcntl.h, which Glibc's module does not have.
+    private static let setSize: Int32 = 1031
 }
+
+/// Whether a descriptor is one end of a pipe.
+package func isPipe(_ descriptor: Int32) -> Bool { clinux_is_pipe(descriptor) == 1 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// What one read gave.
@@ -76,3 +77,17 @@ package func writeOnce(_ descriptor: Int32, _ text: String) -> Bool {
         }
     }
 }
+
+/// Moves what is in one pipe into another, as far as that goes at once, without copying it (splice(2)).
+///
+/// - Returns: `.wouldBlock` if the source is empty or the sink full.
+/// - Throws: `SystemError("splice")`; EPIPE if the reader has gone (the caller must have SIGPIPE ignored).
+package func moveNow(from source: Int32, to sink: Int32) throws(SystemError) -> ReadOutcome {
+    let count = clinux_move_now(source, sink, 1 << 20)
+    if count == -Int(EAGAIN) { return .wouldBlock }
+    guard count >= 0 else { throw SystemError("splice", code: Int32(-count)) }
+    return count == 0 ? .end : .bytes(count)
+}
+
+/// Whether a pipe has something to be read.
+package func holdsBytes(_ pipe: Int32) -> Bool { clinux_waiting_bytes(pipe) > 0 }

@@ -4,7 +4,9 @@ import LinuxSystem
 /// One direction between us and a command: what comes from `source` goes to the sink, through one buffer.
 ///
 /// Bounded and without a wait: nothing is read while the buffer is not empty, so a reader that does not read holds up
-/// the command, and memory stays flat whatever the command prints. Used from one thread.
+/// the command, and memory stays flat whatever the command prints. From a command's pipe into a pipe of ours the kernel
+/// moves the pages and nothing is copied: not the other way round, a command is given bytes and not our pages. Used from
+/// one thread.
 final class Flow {
     /// What has become of a descriptor that we were writing to.
     enum Turn: Equatable {
@@ -23,6 +25,9 @@ final class Flow {
     private var pending = 0..<0
     private var source: Int32
     private var sink: Sink
+    /// Both are pipes.
+    private let moves: Bool
+    private var sinkIsFull = false
     /// Written after the source has ended, once all else is: the end of input that a terminal understands.
     private let farewell: (UInt8) -> [UInt8]
     private var lastByte = UInt8(ascii: "\n")
@@ -33,22 +38,32 @@ final class Flow {
         self.source = source
         self.sink = .descriptor(sink)
         self.farewell = farewell
+        moves = false
+    }
+
+    /// What a command writes into a pipe of ours.
+    init(fromPipe source: Int32, to sink: Int32) {
+        self.source = source
+        self.sink = .descriptor(sink)
+        farewell = { _ in [] }
+        moves = isPipe(sink)
     }
 
     init(from source: Int32, to capture: Capture) {
         self.source = source
         sink = .capture(capture)
         farewell = { _ in [] }
+        moves = false
     }
 
     deinit { buffer.deallocate() }
 
     /// To be polled for reading now; -1 if nothing is to be read.
-    var readable: Int32 { sourceHasEnded || sinkIsBroken || !pending.isEmpty ? -1 : source }
+    var readable: Int32 { sourceHasEnded || sinkIsBroken || sinkIsFull || !pending.isEmpty ? -1 : source }
 
     /// To be polled for writing now; -1 if nothing is to be written.
     var writable: Int32 {
-        guard case .descriptor(let number) = sink, !pending.isEmpty, !sinkIsBroken else { return -1 }
+        guard case .descriptor(let number) = sink, !pending.isEmpty || sinkIsFull, !sinkIsBroken else { return -1 }
         return number
     }
 
@@ -56,9 +71,20 @@ final class Flow {
     var isDone: Bool { sinkIsBroken || (sourceHasEnded && pending.isEmpty) }
 
     /// Reads once, when the source can be read.
-    func fill() {
+    func fill() -> Turn {
+        if moves {
+            switch move() {
+            case .bytes, .end: return .fine
+            case .wouldBlock where holdsBytes(source):
+                sinkIsFull = true
+                return .fine
+            // Whether it has ended is seen even while the sink is full: nobody waits then for a reader.
+            case .wouldBlock: break
+            case nil: return .broken
+            }
+        }
         switch try? readSome(source, into: buffer) {
-        case .wouldBlock: return
+        case .wouldBlock: return .fine
         case .bytes(let count):
             lastByte = buffer[count - 1]
             pending = 0..<count
@@ -68,12 +94,27 @@ final class Flow {
             capture.take(UnsafeRawBufferPointer(rebasing: buffer[pending]))
             pending = 0..<0
         }
+        return .fine
+    }
+
+    /// Moves once. Nil if the sink takes nothing any more.
+    private func move() -> ReadOutcome? {
+        guard case .descriptor(let number) = sink else { return nil }
+        do throws(SystemError) {
+            let outcome = try moveNow(from: source, to: number)
+            if outcome == .end { endSource() }
+            return outcome
+        } catch {
+            sinkIsBroken = true
+            return nil
+        }
     }
 
     /// Reads no more: what has been read is still delivered.
     func endSource() {
         guard !sourceHasEnded else { return }
         sourceHasEnded = true
+        sinkIsFull = false
         let words = farewell(lastByte)
         buffer.copyBytes(from: words)
         pending = 0..<words.count
@@ -82,6 +123,10 @@ final class Flow {
     /// Writes what the sink takes, when it can be written.
     func drain() -> Turn {
         guard case .descriptor(let number) = sink else { return .fine }
+        if sinkIsFull {
+            sinkIsFull = false
+            return fill()
+        }
         do throws(SystemError) {
             pending.removeFirst(try writeNow(number, UnsafeRawBufferPointer(rebasing: buffer[pending])))
             return .fine

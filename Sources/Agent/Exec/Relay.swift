@@ -40,6 +40,8 @@ struct Relay: ~Copyable {
         var input = try Pipe()
         var output = try Pipe()
         var errors = try Pipe()
+        output.enlarge()
+        errors.enlarge()
         janitor = try JanitorProcess(
             program: program, request, input: input.reader.number, output: output.writer.number,
             errors: errors.writer.number, ownSession: true, among: janitors)
@@ -53,7 +55,7 @@ struct Relay: ~Copyable {
                 Flow(from: outputEnd.number, to: captures.0), Flow(from: errorEnd.number, to: captures.1),
             ]
         } else {
-            outputs = [Flow(from: outputEnd.number, to: 1), Flow(from: errorEnd.number, to: 2)]
+            outputs = [Flow(fromPipe: outputEnd.number, to: 1), Flow(fromPipe: errorEnd.number, to: 2)]
         }
         hasTerminal = false
         screen = nil
@@ -113,13 +115,13 @@ struct Relay: ~Copyable {
                 let ready = try? waitReady(
                     readable: readable, writable: [input.writable] + outputs.map(\.writable), until: wake)
             else { break }
-            takeSignals()
+            if ready.readable.contains(0) { takeSignals() }
             if ready.readable.contains(1) { takeReport() }
-            if ready.readable.contains(2) { input.fill() }
+            if ready.readable.contains(2) { _ = input.fill() }
             if ready.writable.contains(0) { _ = input.drain() }
             if input.isDone { inputEnd = Descriptor(adopting: -1) }
             for index in outputs.indices {
-                if ready.readable.contains(3 + index) { outputs[index].fill() }
+                if ready.readable.contains(3 + index), outputs[index].fill() == .broken { lose(index) }
                 if janitorHasGone, outputs[index].readable < 0 { lastWords = .after(milliseconds: Self.notice) }
                 if ready.writable.contains(1 + index), outputs[index].drain() == .broken { lose(index) }
             }

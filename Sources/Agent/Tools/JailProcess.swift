@@ -13,17 +13,12 @@ struct JailProcess: ~Copyable {
     var output: Int32 { outputEnd.number }
     var reports: Int32 { janitor.reports.number }
 
-    /// A pipe of 1 MiB: a command that prints much is woken less often. The kernel may give less; that is as good.
-    private static let pipeSize: Int32 = 1 << 20
-    /// F_SETPIPE_SZ of linux/fcntl.h, which Glibc's module does not have.
-    private static let setPipeSize: Int32 = 1031
-
     /// - Throws: `SystemError` if nothing could be started.
     init(program: String, _ request: JailRequest, among janitors: Janitors) throws(SystemError) {
         let null = Descriptor(
             adopting: try retrying("open", subject: "/dev/null") { open("/dev/null", O_RDONLY | O_CLOEXEC) })
         var output = try Pipe()
-        _ = fcntl(output.reader.number, Self.setPipeSize, Self.pipeSize)
+        output.enlarge()
         try setNonBlocking(output.reader.number, true)
         // Our copy of the child's end goes with `output`, or no end of file would ever come.
         let started = try JanitorProcess(

@@ -15,6 +15,16 @@ int clinux_window_set(int terminal, unsigned short rows, unsigned short columns)
 // it can be written.
 long clinux_write_now(int descriptor, const void *bytes, unsigned long count);
 
+// 1 if it is one end of a pipe.
+int clinux_is_pipe(int descriptor);
+
+// Moves what one pipe holds into another, as far as that goes at once, and returns how much; 0 at the source's end.
+// -EAGAIN if the sink is full, or the source empty.
+long clinux_move_now(int source, int sink, unsigned long count);
+
+// How many bytes can be read.
+int clinux_waiting_bytes(int descriptor);
+
 // 1 if this signal is ignored, as nohup(1) and a shell's `&` leave it.
 int clinux_is_ignored(int signal);
 
