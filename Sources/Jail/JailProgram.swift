@@ -37,6 +37,8 @@ package func runJail(arguments: [String]) -> Int32 {
         write("agent-jail: \(error)\n", to: STDERR_FILENO)
         end = .failed(stage: error.stage.rawValue, errno: error.code, message: error.message)
     }
+    // The command's output ends with the command: its reader is not to wait until this program has been taken apart.
+    for number in Int32(0)...2 where number != reportDescriptor { _ = close(number) }
     if let reportDescriptor {
         var report = report(end, killed: killed, since: started)
         report.violations = violations
@@ -64,7 +66,7 @@ func claim(_ option: String, _ descriptor: Int32?) throws(JailFailure) {
 }
 
 /// The times are those of everything that was reaped: the whole tree.
-private func report(_ end: JailReport.End, killed: Int, since started: Int64) -> JailReport {
+func report(_ end: JailReport.End, killed: Int, since started: Int64) -> JailReport {
     var usage = rusage()
     // Cannot fail with this argument (getrusage(2)).
     _ = getrusage(RUSAGE_CHILDREN.rawValue, &usage)

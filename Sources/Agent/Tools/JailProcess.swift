@@ -32,7 +32,11 @@ struct JailProcess: ~Copyable {
     /// Tells the janitor to kill everything at once.
     borrowing func kill() { janitor.cancel() }
 
-    /// Reaps the janitor, which has ended or is about to, and makes of its report, or of its death, how the command
-    /// ended. To be called once; takes 5 s at most.
-    borrowing func settle(report: JailReport?) -> JailReport { janitor.end(reported: report) }
+    /// Makes of the janitor's report, or of its death, how the command ended. To be called once; takes 5 s at most, and
+    /// no time if there is a report: the janitor, which is about to end, is then reaped later.
+    borrowing func settle(report: JailReport?) -> JailReport {
+        guard let report else { return janitor.end(reported: nil) }
+        janitor.retire()
+        return report
+    }
 }

@@ -61,6 +61,9 @@ struct JanitorProcess: ~Copyable {
     /// Has everything of the command killed at once.
     func cancel() { _ = try? writeAll(control.number, "kill\n") }
 
+    /// Leaves the janitor, which has reported and is about to end, to be reaped when the next command comes.
+    func retire() { janitors.retire(pid) }
+
     /// Reaps the janitor and makes of its report, or of its death, how the command ended.
     func end(reported: JailReport?) -> JailReport {
         let patience = Deadline.after(milliseconds: 5000)

@@ -1,4 +1,6 @@
 import Contracts
+import Glibc
+import LinuxSystem
 import Synchronization
 
 /// The janitors that live: what must be spared when the tree of one that was killed is ended. One of them may be waiting
@@ -7,15 +9,35 @@ final class Janitors: Sendable {
     private struct Posts: ~Copyable {
         var living: Set<Int32> = []
         var waiting: JanitorInWaiting?
+        /// Those that have reported, and by when they must have ended.
+        var retired: [(pid: Int32, limit: Deadline)] = []
+
+        /// Reaps the retired that have ended, and kills one that should have.
+        mutating func reapRetired() {
+            retired.removeAll { one in
+                if one.limit.hasPassed { _ = kill(one.pid, SIGKILL) }
+                guard reap(one.pid) != nil else { return false }
+                living.remove(one.pid)
+                return true
+            }
+        }
     }
 
     private let posts = Mutex(Posts())
 
     var living: Set<Int32> { posts.withLock { $0.living } }
 
-    func insert(_ pid: Int32) { posts.withLock { _ = $0.living.insert(pid) } }
+    func insert(_ pid: Int32) {
+        posts.withLock { posts in
+            posts.reapRetired()
+            posts.living.insert(pid)
+        }
+    }
 
     func remove(_ pid: Int32) { posts.withLock { _ = $0.living.remove(pid) } }
+
+    /// Has a janitor that has reported reaped when the next one comes; it has 5 s to end.
+    func retire(_ pid: Int32) { posts.withLock { $0.retired.append((pid, .after(milliseconds: 5000))) } }
 
     /// Gives the request to the one that waits, if there is one.
     ///
@@ -34,6 +56,7 @@ final class Janitors: Sendable {
     /// request, and says what is wrong.
     func expect(_ sample: JailRequest, program: String) {
         posts.withLock { posts in
+            posts.reapRetired()
             guard posts.waiting == nil, let waiting = try? JanitorInWaiting(program: program, like: sample) else {
                 return
             }
