@@ -4,6 +4,8 @@ In the environment: OUTSIDE, a folder beside the project with a file `secret`; V
 ABSTRACT and SOCKET, where it listens.
 """
 
+import ctypes
+import errno
 import pathlib
 
 from jailed import python
@@ -16,8 +18,19 @@ def legacy_tiocsti():
         return True
 
 
+FILE_SETATTR = 469
+
+
+def is_open(number):
+    """Whether the kernel has this system call, and lets us make it: its arguments are wrong here, on purpose."""
+    return ctypes.CDLL(None, use_errno=True).syscall(number, -1, 0, 0, 0, 0) >= 0 or ctypes.get_errno() not in (
+        errno.ENOSYS, errno.EPERM)
+
+
 def bare_needs(escape):
     """Why this escape cannot be shown on this machine, empty if it can."""
+    if escape == "change the flags of a file beside the project" and not is_open(FILE_SETATTR):
+        return "this kernel has no file_setattr (Linux 6.17), or a filter refuses it to everyone"
     if escape == "push input into a terminal" and not legacy_tiocsti():
         return "this kernel refuses TIOCSTI to everyone (dev.tty.legacy_tiocsti=0)"
     return ""
@@ -91,6 +104,17 @@ FILES = {
     "work in a folder beside the project": "cd $OUTSIDE && ls",
     "list the root": "ls /",
     "execute a program beside the project": "cp /bin/true $TMPDIR && ../bin/agent-jail 2>/dev/null; [ $? = 125 ]",
+    "execute a program by a descriptor of its path": python(
+        "import os, shutil; out = os.environ[\"OUTSIDE\"] + \"/secret\"\n"
+        "try: os.chmod(out, 0o700)\n"
+        "except OSError: pass\n"
+        "try: os.execve(os.open(out, os.O_PATH), [\"x\"], {})\n"
+        "except OSError as error: os._exit(error.errno != 8)"),
+    # struct file_attr (linux/fs.h) with FS_XFLAG_NODUMP.
+    "change the flags of a file beside the project": python(
+        "import ctypes, os, struct, sys; out = os.environ[\"OUTSIDE\"].encode() + b\"/secret\"\n"
+        "flags = ctypes.create_string_buffer(struct.pack(\"=QIIII\", 0x80, 0, 0, 0, 0), 24)\n"
+        f"sys.exit(ctypes.CDLL(None).syscall({FILE_SETATTR}, -100, out, flags, 24, 0) < 0)"),
     "write to /tmp": "f=$(mktemp -p /tmp) && rm $f",
 }
 
@@ -129,6 +153,28 @@ PROCESSES = {
     "change another's limits": "prlimit --pid $VICTIM --nofile=512:512",
     "make the kernel prefer another to be killed": "echo 500 > /proc/$VICTIM/oom_score_adj",
     "change what another dumps": "echo 0 > /proc/$VICTIM/coredump_filter",
+    "signal another process's group": "kill -0 -- -$(ps -o pgid= -p $VICTIM | tr -d ' ')",
+    "signal another thread by its number alone": call(200, "victim", "0"),
+    "queue a signal to another thread": python(
+        "import ctypes, os, struct, sys; victim = int(os.environ[\"VICTIM\"])\n"
+        "words = ctypes.create_string_buffer(struct.pack(\"=iiii\", 0, 0, -1, 0) + bytes(112), 128)\n"
+        "sys.exit(ctypes.CDLL(None).syscall(297, victim, victim, 0, words) < 0)"),
+    "have the kernel signal another process": python(
+        "import fcntl, os, sys, time; victim = int(os.environ[\"VICTIM\"]); reader, writer = os.pipe()\n"
+        "fcntl.fcntl(reader, fcntl.F_SETOWN, victim); fcntl.fcntl(reader, 10, 19)  # F_SETSIG, SIGSTOP\n"
+        "fcntl.fcntl(reader, fcntl.F_SETFL, os.O_ASYNC)\n"
+        "state = lambda: open(\"/proc/%d/stat\" % victim).read().rsplit(\")\", 1)[1].split()[0]\n"
+        "os.write(writer, b\"x\"); end = time.time() + 2\n"
+        "while state() != \"T\" and time.time() < end: time.sleep(0.01)\n"
+        "stopped = state() == \"T\"\n"
+        "if stopped: os.kill(victim, 18)\n"
+        "sys.exit(not stopped)"),
+    "see where another thread keeps its locks": python(
+        "import ctypes, os, sys; head, length = ctypes.c_void_p(), ctypes.c_size_t()\n"
+        "sys.exit(ctypes.CDLL(None).syscall(274, int(os.environ[\"VICTIM\"]), ctypes.byref(head), ctypes.byref(length)) < 0)"),
+    "see another's system call": "cat /proc/$VICTIM/syscall",
+    "see another's input and output": "cat /proc/$VICTIM/io",
+    "see how another was started": "head -c 16 /proc/$VICTIM/auxv | grep -qa .",
 }
 
 NETWORK = {

@@ -127,6 +127,7 @@ enum {
     CJAIL_CONNECT = __NR_connect,
     CJAIL_DELETE_MODULE = __NR_delete_module,
     CJAIL_FANOTIFY_INIT = __NR_fanotify_init,
+    CJAIL_FILE_SETATTR = 469, // Linux 6.17
     CJAIL_FINIT_MODULE = __NR_finit_module,
     CJAIL_FSCONFIG = __NR_fsconfig,
     CJAIL_FSMOUNT = __NR_fsmount,

@@ -12,7 +12,9 @@ package struct KernelRule: JailRule {
         _ plan: inout JailPlan, for request: JailRequest, on kernel: Kernel
     ) throws(JailFailure) {
         // io_uring makes calls that no filter sees. ENOSYS: programs then use the ordinary calls.
-        for call in [CJAIL_IO_URING_SETUP, CJAIL_IO_URING_ENTER, CJAIL_IO_URING_REGISTER] {
+        // file_setattr changes a file's flags and quota project by its path, for which Landlock has no hook; the ioctls
+        // that programs use for it need the file to be open.
+        for call in [CJAIL_IO_URING_SETUP, CJAIL_IO_URING_ENTER, CJAIL_IO_URING_REGISTER, CJAIL_FILE_SETATTR] {
             plan.refuse(call, with: .notImplemented)
         }
         for call in [
