@@ -79,7 +79,7 @@ var times = [[Int64]](repeating: [], count: cases.count)
 for round in -5..<rounds {
     for (index, one) in cases.enumerated() {
         // As the loop does while it waits for the model.
-        if index == 1 { commands.expectCommand() }
+        if index == 1 { commands.expectCommand(.tactical) }
         usleep(5000)
         let begin = microseconds()
         one.run()

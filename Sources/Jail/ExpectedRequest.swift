@@ -10,6 +10,8 @@ import LinuxSystem
 struct ExpectedRequest: ~Copyable {
     /// With the numbers of the descriptors that came with it.
     let request: JailRequest
+    /// Made of the request that was expected; for one of another plan it is of no use.
+    var fabric: JailFabric?
 
     /// The option before the number of the socket. What follows is a request of the kind that is expected, or nothing.
     static let option = JailStandby.option
@@ -26,8 +28,12 @@ struct ExpectedRequest: ~Copyable {
         let socket = Descriptor(adopting: number)
         // A rehearsal: code that has run once, and pages that have been touched, are there when it counts. All that it
         // makes goes again.
-        if let sample = try? parse(Array(arguments.dropFirst(2))) {
-            _ = try? Launch(sample, try JailPlan(jailRules, for: sample, on: standby.kernel))
+        var fabric: JailFabric?
+        if let sample = try? parse(Array(arguments.dropFirst(2))),
+            let plan = try? JailPlan(jailRules, for: sample, on: standby.kernel)
+        {
+            _ = try? Launch(sample, plan)
+            fabric = try? JailFabric(plan)
             _ = report(.exited(0), killed: 0, since: Clock.monotonic).lines
         }
         do throws(SystemError) {
@@ -53,6 +59,7 @@ struct ExpectedRequest: ~Copyable {
             request.reportDescriptor = message.take(3).release()
             request.controlDescriptor = message.take(4).release()
             self.request = request
+            self.fabric = fabric
         } catch {
             throw JailFailure(.descriptors, error, "the request did not come whole; please report this")
         }

@@ -20,10 +20,10 @@ package func runJail(arguments: [String]) -> Int32 {
         var janitor: Janitor
         if arguments.first == ExpectedRequest.option {
             let standby = try Standby()
-            guard let expected = try ExpectedRequest(arguments, standby) else { return 0 }
+            guard var expected = try ExpectedRequest(arguments, standby) else { return 0 }
             started = Clock.monotonic
             reportDescriptor = expected.request.reportDescriptor
-            janitor = try Janitor(expected.request, standby)
+            janitor = try Janitor(expected.request, standby, fabric: expected.fabric.take())
         } else {
             let request = try parse(arguments)
             try claim("--report-fd", request.reportDescriptor)

@@ -31,8 +31,10 @@ struct Janitor: ~Copyable {
     /// Builds the jail and starts the command.
     ///
     /// - Throws: `JailFailure`; nothing of the command has run.
-    init(_ request: JailRequest, _ standby: consuming Standby) throws(JailFailure) {
-        let launch = try Launch(request, try JailPlan(jailRules, for: request, on: standby.kernel))
+    init(
+        _ request: JailRequest, _ standby: consuming Standby, fabric: consuming JailFabric? = nil
+    ) throws(JailFailure) {
+        let launch = try Launch(request, try JailPlan(jailRules, for: request, on: standby.kernel), fabric: fabric)
         standby.preference.raise()
         let started = try launch.start()
         standby.preference.restore()

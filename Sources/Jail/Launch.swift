@@ -5,8 +5,7 @@ import LinuxSystem
 
 /// A command whose jail is built and that needs only to be started.
 package struct Launch: ~Copyable {
-    private let ruleset: Ruleset
-    private let filter: FilterProgram
+    private let fabric: JailFabric
     private let limits: [JailPlan.Limit]
     private let dropsCapabilities: Bool
     private let directory: Descriptor
@@ -21,17 +20,18 @@ package struct Launch: ~Copyable {
         package let broker: Broker?
     }
 
-    /// Opens and assembles all that `plan` and `request` name.
+    /// Opens and assembles all that `plan` and `request` name. A `fabric` that was made ahead is used only if one that is
+    /// made now would be the same.
     ///
     /// - Throws: `JailFailure`; nothing has been started.
-    package init(_ request: JailRequest, _ plan: JailPlan) throws(JailFailure) {
-        let ruleset = try Ruleset(plan)
-        let filter = try FilterProgram(plan.calls)
+    package init(
+        _ request: JailRequest, _ plan: JailPlan, fabric: consuming JailFabric? = nil
+    ) throws(JailFailure) {
+        let fabric = if let fabric, fabric.fits(plan) { fabric } else { try JailFabric(plan) }
         let directory = try openWorkingDirectory(request)
         let failures = try Self.pipe()
         self.request = request
-        self.ruleset = ruleset
-        self.filter = filter
+        self.fabric = fabric
         self.directory = directory
         self.failures = failures
         limits = plan.limits
@@ -74,7 +74,7 @@ package struct Launch: ~Copyable {
 
     private borrowing func fork(broker: Int32) throws(JailFailure) -> Int32 {
         let limits = limits.map { cjail_limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
-        let instructions = filter.instructions
+        let instructions = fabric.filter.instructions
         let result = withCStrings(programCandidates(request)) { candidates in
             withCStrings(request.command) { arguments in
                 withCStrings(request.environment) { environment in
@@ -82,7 +82,7 @@ package struct Launch: ~Copyable {
                         instructions.withUnsafeBufferPointer { filter in
                             var child = cjail_child(
                                 candidates: candidates, arguments: arguments, environment: environment,
-                                directory: directory.number, ruleset: ruleset.descriptor.number,
+                                directory: directory.number, ruleset: fabric.ruleset.descriptor.number,
                                 failures: failures.writer.number, limits: limits.baseAddress,
                                 limit_count: Int32(limits.count), filter: filter.baseAddress,
                                 filter_count: Int32(filter.count), terminal: request.terminalDescriptor ?? -1,

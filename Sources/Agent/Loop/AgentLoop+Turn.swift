@@ -30,7 +30,7 @@ extension AgentLoop {
         try ledger.commit(
             .llmIntent(.init(turn: turn, attempt: attempt, hold: input + request.maxOutputTokens)))
         // The answer will most likely want one, and takes longer than its janitor's start.
-        commands.expectCommand()
+        commands.expectCommand(state.phase.commandProfile)
         let start = Clock.monotonic
         let reply: LLMReply
         do throws(LLMError) {

@@ -42,11 +42,11 @@ package struct JailedCommands: Sendable {
 
     /// Says that a command is likely to come: its janitor is started now, and its start is no part of the time that the
     /// command takes (docs/ARCHITECTURE.md, "The jail"). Takes half a millisecond; does nothing if one waits already.
-    package func expectCommand() {
+    package func expectCommand(_ profile: JailProfile) {
         // Without the network's names: they are looked up when the command is there.
         janitors.expect(
             JailRequest(
-                profile: .tactical, project: folders.project, home: folders.home, temporary: folders.temporary,
+                profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
                 timeout: 1000, grace: grace, command: ["true"]), program: program)
     }
 
@@ -60,8 +60,9 @@ package struct JailedCommands: Sendable {
         let spool = spool(id)
         do throws(SystemError) {
             let request = request(command, profile: profile, timeout: timeout)
-            var capture = OutputCapture(spoolPath: spool)
             let process = try JailProcess(program: program, request, among: janitors)
+            // While the command starts: its output waits in the pipe.
+            var capture = OutputCapture(spoolPath: spool)
             var watch = Watch(process)
             // The janitor keeps the time limit; this one is for a janitor that hangs.
             let (allowed, overflow) = request.timeout.addingReportingOverflow(request.grace + 10000)
