@@ -80,7 +80,7 @@ let package = Package(
         .executableTarget(
             name: "agent-init", dependencies: ["Supervisor"], swiftSettings: strict, linkerSettings: staticExecutable),
         .executableTarget(
-            name: "agent-jail", dependencies: ["Jail", "CLinux"], swiftSettings: strict,
+            name: "agent-jail", dependencies: ["Jail"], swiftSettings: strict,
             linkerSettings: staticExecutable),
         .executableTarget(
             name: "agentd",

@@ -1,3 +1,4 @@
+import CLinux
 import Contracts
 import Glibc
 import LinuxSystem
@@ -45,6 +46,17 @@ package func runJail(arguments: [String]) -> Int32 {
         for line in report.lines { write(line + "\n", to: reportDescriptor) }
     }
     return end.exitCode
+}
+
+/// The command line without the program's own name.
+///
+/// From CLinux rather than CommandLine: a static Swift program reads the latter from /proc/self/cmdline.
+package func commandLineArguments() -> [String] {
+    var result: [String] = []
+    for index in 1..<max(1, clinux_argument_count()) {
+        if let argument = clinux_argument(index) { result.append(String(cString: argument)) }
+    }
+    return result
 }
 
 func parse(_ arguments: [String]) throws(JailFailure) -> JailRequest {
