@@ -13,6 +13,15 @@ extension SQLiteCheckpointStore {
     package static func opened(
         path: String, job: String, version: String, host: String, asks: Bool
     ) throws(StoreError) -> SQLiteCheckpointStore {
+        // Two that start at the same time would make, or repair, the same files by the same names.
+        try CheckpointLock.with(path) { () throws(StoreError) in
+            try openedAlone(path: path, job: job, version: version, host: host, asks: asks)
+        }
+    }
+
+    private static func openedAlone(
+        path: String, job: String, version: String, host: String, asks: Bool
+    ) throws(StoreError) -> SQLiteCheckpointStore {
         let damage: StoreError
         if access(path, F_OK) != 0, Backup.places(of: path).contains(where: { access($0, F_OK) == 0 }) {
             damage = StoreError(.unusable, "the checkpoint \(path) is gone")

@@ -223,7 +223,11 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         // The WAL is folded in at phase boundaries, where nothing waits for it. A reader may be in the way: next time.
         try? database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         do throws(StoreError) {
-            try Backup.make(of: database, path: path)
+            // A moment is enough for whoever opens it, and a backup can be left out once.
+            try CheckpointLock.with(path, patience: 1000) { () throws(StoreError) in
+                try checkOwnership(of: [])
+                try Backup.make(of: database, path: path)
+            }
         } catch {
             // The job does not depend on it; the loop's stderr is in the log.
             _ = try? writeAll(2, "no backup of the checkpoint was made: \(error)\n")
