@@ -40,7 +40,8 @@ package struct JailLimits: Equatable, Sendable {
 
     static func isOption(_ name: String) -> Bool {
         switch name {
-        case "--memory-percent", "--memory-mib", "--disk-reserve-mib", "--disk-watch", "--file-size-mib", "--open-files":
+        case "--memory-percent", "--memory-mib", "--disk-reserve-mib", "--disk-watch", "--file-size-mib",
+            "--open-files":
             true
         default: false
         }
