@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// How a process ended.
@@ -55,5 +56,19 @@ package func reap(_ pid: Int32 = -1) -> Reaped? {
         // EINTR is not the end of a pass (docs/ARCHITECTURE.md, "PID 1").
         if result < 0, errno == EINTR { continue }
         return nil
+    }
+}
+
+/// Waits for a child to end, and reaps it.
+///
+/// - Returns: nil if it has not ended by the deadline.
+package func reap(_ pid: Int32, until deadline: Deadline) -> Reaped? {
+    // Readable once the process has ended (pidfd_open(2)). Without one, for want of descriptors, it is looked for.
+    let process = Descriptor(adopting: clinux_pidfd_open(pid))
+    while true {
+        if let reaped = reap(pid) { return reaped }
+        if deadline.hasPassed { return nil }
+        let pause = process.number < 0 ? Deadline.after(milliseconds: 5).sooner(deadline) : deadline
+        _ = try? waitReadable([process.number], until: pause)
     }
 }

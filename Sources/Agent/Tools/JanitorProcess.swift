@@ -53,12 +53,7 @@ struct JanitorProcess: ~Copyable {
 
     /// Reaps the janitor and makes of its report, or of its death, how the command ended.
     func end(reported: JailReport?) -> JailReport {
-        let patience = Deadline.after(milliseconds: 5000)
-        var reaped = reap(pid)
-        while reaped == nil, !patience.hasPassed {
-            _ = poll(nil, 0, 5)
-            reaped = reap(pid)
-        }
+        var reaped = reap(pid, until: .after(milliseconds: 5000))
         if reaped == nil {
             _ = kill(pid, SIGKILL)
             reaped = reap(pid)
