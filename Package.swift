@@ -21,6 +21,10 @@ let staticRuntime: [LinkerSetting] = [
     .unsafeFlags(["-static-stdlib", "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization"])
 ]
 
+// A loop that does not say what it starts: with it scripts/test builds the fault that the tests of resume must find.
+let planted: [SwiftSetting] =
+    Context.environment["AGENT_INIT_WITHOUT_STARTED"] == nil ? [] : [.define("WITHOUT_STARTED")]
+
 let package = Package(
     name: "agent-init",
     products: [
@@ -51,7 +55,7 @@ let package = Package(
         .target(name: "LinuxSystem", dependencies: ["CLinux"], swiftSettings: strict),
 
         // The agent: seams, loop, tools. No C library.
-        .target(name: "Agent", dependencies: ["Contracts", "Events", "LinuxSystem"], swiftSettings: strict),
+        .target(name: "Agent", dependencies: ["Contracts", "Events", "LinuxSystem"], swiftSettings: strict + planted),
 
         // Implementations of the agent's seams.
         .target(name: "SQLite", dependencies: ["CSQLite"], swiftSettings: strict),

@@ -44,10 +44,6 @@ package struct Reaped: Equatable, Sendable {
     package let usage: Usage
 }
 
-/// A descriptor of a process that poll(2) calls readable once it has ended (pidfd_open(2), Linux 5.3); -1 where there is
-/// none to be had.
-package func endDescriptor(of pid: Int32) -> Descriptor { Descriptor(adopting: max(-1, clinux_pidfd_open(pid))) }
-
 /// Reaps one child that has ended (`pid` -1: any), without waiting.
 ///
 /// - Returns: nil if none has ended or there is no child.
@@ -60,5 +56,19 @@ package func reap(_ pid: Int32 = -1) -> Reaped? {
         // EINTR is not the end of a pass (docs/ARCHITECTURE.md, "PID 1").
         if result < 0, errno == EINTR { continue }
         return nil
+    }
+}
+
+/// Waits for a child to end, and reaps it.
+///
+/// - Returns: nil if it has not ended by the deadline.
+package func reap(_ pid: Int32, until deadline: Deadline) -> Reaped? {
+    // Readable once the process has ended (pidfd_open(2)). Without one, for want of descriptors, it is looked for.
+    let process = Descriptor(adopting: clinux_pidfd_open(pid))
+    while true {
+        if let reaped = reap(pid) { return reaped }
+        if deadline.hasPassed { return nil }
+        let pause = process.number < 0 ? Deadline.after(milliseconds: 5).sooner(deadline) : deadline
+        _ = try? waitReadable([process.number], until: pause)
     }
 }

@@ -1,5 +1,6 @@
 """`agent-init exec`: one command in the jail, for people and for other agents."""
 import base64
+import fcntl
 import json
 import os
 import pathlib
@@ -152,6 +153,29 @@ def test_a_command_that_takes_no_notice_that_nobody_reads_is_ended(sandbox):
     os.close(writer)
     assert done.returncode == 128 + signal.SIGPIPE
     assert alive(word) == []
+
+
+def test_it_ends_without_a_reader_when_all_of_the_output_is_in_the_callers_pipe(sandbox):
+    # Who waits for the end before he reads must not wait for ever: the pipe holds exactly what was written.
+    reader, writer = os.pipe()
+    size = fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ)
+    done = sandbox.exec("--", "head", "-c", str(size), "/dev/zero", stdout=writer)
+    os.close(writer)
+    assert done.returncode == 0
+    with open(reader, "rb") as rest:
+        assert rest.read() == bytes(size)
+
+
+def test_a_reader_that_does_not_read_holds_up_the_command_and_loses_nothing(sandbox):
+    # Two pipes and a buffer are full long before the command has written all.
+    numbers = "".join(f"{one}\n" for one in range(1, 400_001)).encode()
+    process = sandbox.start("exec", "--", "bash", "-c", "seq 400000; echo done >&2", stderr=subprocess.PIPE)
+    eventually("the command to be held up", lambda: any(
+        pathlib.Path(f"/proc/{pid}/wchan").read_text().endswith("pipe_write") for pid, name in
+        process_tree.descendants(process.pid) if name == "seq"))
+    out, err = process.communicate(timeout=HANGS)
+    assert (process.returncode, err) == (0, b"done\n")
+    assert out == numbers
 
 
 def test_a_full_disk_ends_it_too(sandbox):

@@ -6,13 +6,16 @@ pages, which are many and alike, every fourth is tried; AGENT_TEST_EVERY_POINT=1
 """
 
 import os
+import pathlib
 import random
+import shutil
 import tempfile
 
 import pytest
 
 import kill_trials
 import process_tree
+from job import REPOSITORY, programs
 from model_server_process import ModelServerProcess
 
 TRIALS = int(os.environ.get("AGENT_TEST_TRIALS", "300"))
@@ -64,3 +67,19 @@ def test_one_to_three_kills_anywhere_recovery_included_lose_nothing_and_do_nothi
     found, reached = report(kill_trials.side_by_side(trials))
     assert not found
     assert reached > 1.2 * len(trials), "too few kills came to pass"
+
+
+def test_a_loop_that_does_not_say_what_it_starts_is_found_out(points):
+    """The harness proves itself: the same trials, of a program without the `started` commit, find effects done twice."""
+    planted = programs().parent / f"{programs().name}-planted"
+    built = pathlib.Path(os.environ.get("AGENT_PLANTED_DIR") or REPOSITORY / ".build/planted")
+    assert (built / "agentd").exists(), f"no planted agentd in {built}: scripts/test builds it"
+    shutil.copytree(programs(), planted)
+    try:
+        shutil.copy(built / "agentd", planted)
+        trials = [[point] for point in points if point.startswith(("fdatasync wal ", "write output "))]
+        found, _ = report(kill_trials.side_by_side(trials, planted))
+    finally:
+        shutil.rmtree(planted)
+    twice = [verdict for verdict in found if "is there 2 times" in verdict["violation"]]
+    assert twice, "an effect was done twice, and nobody noticed"

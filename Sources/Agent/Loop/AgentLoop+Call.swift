@@ -20,7 +20,9 @@ extension AgentLoop {
             try finish(call, ToolResult(text, outcome: .refused))
             return nil
         }
-        try ledger.commit(.callStarted(.init(call: call.id, attempt: open.attempt + 1)))
+        #if !WITHOUT_STARTED
+            try ledger.commit(.callStarted(.init(call: call.id, attempt: open.attempt + 1)))
+        #endif
         let start = Clock.monotonic
         let result: ToolResult
         do throws(ToolFailure) {

@@ -66,15 +66,7 @@ struct JanitorProcess: ~Copyable {
 
     /// Reaps the janitor and makes of its report, or of its death, how the command ended.
     func end(reported: JailReport?) -> JailReport {
-        let patience = Deadline.after(milliseconds: 5000)
-        var reaped = reap(pid)
-        if reaped == nil {
-            let ended = endDescriptor(of: pid)
-            while reaped == nil, !patience.hasPassed {
-                _ = try? waitReadable([ended.number], until: Deadline.after(milliseconds: 100).sooner(patience))
-                reaped = reap(pid)
-            }
-        }
+        var reaped = reap(pid, until: .after(milliseconds: 5000))
         if reaped == nil {
             _ = kill(pid, SIGKILL)
             reaped = reap(pid)
