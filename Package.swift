@@ -61,6 +61,9 @@ let package = Package(
         .target(
             name: "Stores", dependencies: ["Agent", "Events", "SQLite", "LinuxSystem", "CCrypto"], swiftSettings: strict
         ),
+        .target(
+            name: "ObjectStores", dependencies: ["Agent", "Contracts", "LinuxSystem", "CCurl", "CCrypto"],
+            swiftSettings: strict),
         .target(name: "Sinks", dependencies: ["Events", "LinuxSystem", "CNATS"], swiftSettings: strict),
         .target(
             name: "Gateway",
@@ -119,6 +122,13 @@ let package = Package(
             dependencies: [
                 "Agent", "Events", "Stores", "SQLite", "LinuxSystem", "AgentFixtures", "CheckpointStoreConformance",
             ],
+            swiftSettings: strict),
+        .target(
+            name: "ObjectStoreConformance", dependencies: ["Agent", "AgentFixtures", "LinuxSystem"],
+            path: "Tests/ObjectStoreConformance", swiftSettings: strict),
+        .testTarget(
+            name: "ObjectStoresTests",
+            dependencies: ["Agent", "AgentFixtures", "LinuxSystem", "ObjectStoreConformance", "ObjectStores"],
             swiftSettings: strict),
         .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: strict),
         .testTarget(
