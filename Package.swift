@@ -53,16 +53,19 @@ let package = Package(
         // The agent: seams, loop, tools. No C library.
         .target(name: "Agent", dependencies: ["Contracts", "Events", "LinuxSystem"], swiftSettings: strict),
 
+        // What all that speaks HTTP by libcurl has in common.
+        .target(name: "HTTP", dependencies: ["Agent", "Contracts", "CCurl"], swiftSettings: strict),
+
         // Implementations of the agent's seams.
         .target(name: "SQLite", dependencies: ["CSQLite"], swiftSettings: strict),
         .target(
-            name: "Providers", dependencies: ["Agent", "Contracts", "Events", "LinuxSystem", "CCurl"],
+            name: "Providers", dependencies: ["Agent", "Contracts", "Events", "HTTP", "LinuxSystem", "CCurl"],
             swiftSettings: strict),
         .target(
             name: "Stores", dependencies: ["Agent", "Events", "SQLite", "LinuxSystem", "CCrypto"], swiftSettings: strict
         ),
         .target(
-            name: "ObjectStores", dependencies: ["Agent", "Contracts", "LinuxSystem", "CCurl", "CCrypto"],
+            name: "ObjectStores", dependencies: ["Agent", "Contracts", "HTTP", "LinuxSystem", "CCurl", "CCrypto"],
             swiftSettings: strict),
         .target(name: "Sinks", dependencies: ["Events", "LinuxSystem", "CNATS"], swiftSettings: strict),
         .target(
@@ -88,8 +91,8 @@ let package = Package(
         .executableTarget(
             name: "agentd",
             dependencies: [
-                "Agent", "CCrash", "Contracts", "Events", "Providers", "Stores", "Sinks", "Gateway", "Jail",
-                "LinuxSystem",
+                "Agent", "CCrash", "Contracts", "Events", "HTTP", "Providers", "Stores", "ObjectStores", "Sinks",
+                "Gateway", "Jail", "LinuxSystem",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict, linkerSettings: staticRuntime),
@@ -115,7 +118,7 @@ let package = Package(
             path: "Tests/ProviderConformance", swiftSettings: strict),
         .testTarget(
             name: "ProvidersTests",
-            dependencies: ["Agent", "Contracts", "Events", "LinuxSystem", "Providers", "ProviderConformance"],
+            dependencies: ["Agent", "Contracts", "Events", "HTTP", "LinuxSystem", "Providers", "ProviderConformance"],
             swiftSettings: strict),
         .testTarget(
             name: "StoresTests",
@@ -128,7 +131,9 @@ let package = Package(
             path: "Tests/ObjectStoreConformance", swiftSettings: strict),
         .testTarget(
             name: "ObjectStoresTests",
-            dependencies: ["Agent", "AgentFixtures", "LinuxSystem", "ObjectStoreConformance", "ObjectStores"],
+            dependencies: [
+                "Agent", "AgentFixtures", "Contracts", "HTTP", "LinuxSystem", "ObjectStoreConformance", "ObjectStores",
+            ],
             swiftSettings: strict),
         .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: strict),
         .testTarget(

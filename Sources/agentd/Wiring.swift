@@ -1,6 +1,7 @@
 import Agent
 import Contracts
 import Gateway
+import HTTP
 import Jail
 import LinuxSystem
 import Providers

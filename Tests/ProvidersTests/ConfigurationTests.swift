@@ -1,3 +1,4 @@
+import HTTP
 import Agent
 import Contracts
 import Glibc

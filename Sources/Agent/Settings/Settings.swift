@@ -25,6 +25,8 @@ package struct Settings: Sendable {
     /// Whether a human is asked when the checkpoint was put back from a backup and commands may have run after it.
     package var asksAfterRestore: Bool
     package var delivery: DeliverySettings
+    /// Where snapshots go; nil if there are none.
+    package var objectStore: ObjectStoreSettings?
 
     /// Where the task is to come from.
     package enum TaskSource: Equatable, Sendable {
@@ -83,6 +85,7 @@ package struct Settings: Sendable {
         inputWait = try source.seconds("AGENT_INPUT_WAIT_SECONDS", 0...604_800, default: 3600)
         asksAfterRestore = try Self.asksAfterRestore(source)
         delivery = try DeliverySettings(source)
+        objectStore = try ObjectStoreSettings.read(source)
         if task == nil, delivery.natsURL == nil {
             throw StartError(
                 .configuration,
