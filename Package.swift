@@ -67,6 +67,10 @@ let package = Package(
         .target(
             name: "ObjectStores", dependencies: ["Agent", "Contracts", "HTTP", "LinuxSystem", "CCurl", "CCrypto"],
             swiftSettings: strict),
+        // Snapshots of a checkpoint in an object store, and who owns a job among all volumes.
+        .target(
+            name: "Snapshots", dependencies: ["Agent", "Events", "LinuxSystem", "Stores", "CCrypto"],
+            swiftSettings: strict),
         .target(name: "Sinks", dependencies: ["Events", "LinuxSystem", "CNATS"], swiftSettings: strict),
         .target(
             name: "Gateway",
@@ -91,8 +95,8 @@ let package = Package(
         .executableTarget(
             name: "agentd",
             dependencies: [
-                "Agent", "CCrash", "Contracts", "Events", "HTTP", "Providers", "Stores", "ObjectStores", "Sinks",
-                "Gateway", "Jail", "LinuxSystem",
+                "Agent", "CCrash", "Contracts", "Events", "HTTP", "Providers", "Stores", "ObjectStores", "Snapshots",
+                "Sinks", "Gateway", "Jail", "LinuxSystem",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict, linkerSettings: staticRuntime),

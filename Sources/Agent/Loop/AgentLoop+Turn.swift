@@ -30,6 +30,8 @@ extension AgentLoop {
         try ledger.commit(
             .llmIntent(.init(turn: turn, attempt: attempt, hold: input + request.maxOutputTokens)))
         let start = Clock.monotonic
+        // While the model thinks: whether another volume has taken the job. What it answers is not begun before that.
+        snapshots?.beginCheck(ledger.epoch)
         let reply: LLMReply
         do throws(LLMError) {
             let display = self.display
@@ -37,6 +39,7 @@ extension AgentLoop {
         } catch {
             return try failed(error, turn: turn, attempt: attempt)
         }
+        try snapshots?.settleCheck(ledger.epoch, attention: attention)
         try ledger.commit(
             .llmDone(
                 .init(
