@@ -50,11 +50,15 @@ package struct Restoration {
             do {
                 manifest = try library.fetch(position, to: fetched)
             } catch let error as ObjectStoreError where error.kind == .damaged || error.kind == .missing {
-                say("warning: the snapshot \(position.epoch)-\(position.seq) cannot be used (\(error)); taking an older one")
+                say(
+                    "warning: the snapshot \(position.epoch)-\(position.seq) cannot be used (\(error)); taking an older one"
+                )
                 isNewest = false
                 continue
             } catch let error as StoreError where error.kind == .unusable || error.kind == .foreign {
-                say("warning: the snapshot \(position.epoch)-\(position.seq) cannot be used (\(error)); taking an older one")
+                say(
+                    "warning: the snapshot \(position.epoch)-\(position.seq) cannot be used (\(error)); taking an older one"
+                )
                 isNewest = false
                 continue
             }

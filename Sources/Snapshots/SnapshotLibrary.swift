@@ -55,7 +55,9 @@ package struct SnapshotLibrary {
     package func retain(_ keep: Int) throws(ObjectStoreError) {
         let keys = try store.list(prefix).map(\.key)
         let manifests = keys.filter { $0.hasSuffix(".json") }
-        guard manifests.count >= keep, let oldest = manifests.suffix(keep).first?.dropLast(".json".count) else { return }
+        guard manifests.count >= keep, let oldest = manifests.suffix(keep).first?.dropLast(".json".count) else {
+            return
+        }
         let old = keys.filter { $0 < oldest }
         for key in old where key.hasSuffix(".json") { try store.delete(key) }
         for key in old where !key.hasSuffix(".json") { try store.delete(key) }
@@ -89,7 +91,8 @@ package struct SnapshotLibrary {
         let digest = try FileDigest(of: path)
         guard digest.size == manifest.database.size, digest.sha256 == manifest.database.sha256 else {
             throw ObjectStoreError(
-                .damaged, "\(name).db has \(digest.size) bytes and the SHA-256 \(digest.sha256); its manifest says other")
+                .damaged,
+                "\(name).db has \(digest.size) bytes and the SHA-256 \(digest.sha256); its manifest says other")
         }
         try CheckpointCopy.check(path, job: job)
         guard try CheckpointCopy.position(of: path) == position else {

@@ -38,9 +38,10 @@ extension SQLiteCheckpointStore {
     /// Puts a copy from elsewhere in the place of the job's checkpoint, if it has one. That and its backups are set aside
     /// as `.superseded-<ms>`, never deleted. Killed anywhere, it can be run again.
     ///
-    /// - Parameter copy: may be the checkpoint itself, which is then only told that others have gone on.
-    /// - Parameter epoch: the newest that anybody has claimed.
-    /// - Parameter hasGoneOn: commands may have run after the copy. The journal says so, and with `asks` a human is asked.
+    /// `copy` may be the checkpoint itself, which is then only told that others have gone on. `epoch` is the newest that
+    /// anybody has claimed. With `hasGoneOn` commands may have run after the copy: the journal says so, and with `asks`
+    /// a human is asked.
+    ///
     /// - Throws: `StoreError`.
     package static func replace(
         _ path: String, job: String, by copy: String, reason: String, epoch: Int64, hasGoneOn: Bool, version: String,

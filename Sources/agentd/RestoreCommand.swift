@@ -44,7 +44,8 @@ struct RestoreCommand: ParsableCommand {
     private static func words(_ outcome: Restoration.Outcome) -> String {
         switch outcome {
         case .nothing: "Nothing to restore: there is no snapshot of this job and no checkpoint. It begins anew."
-        case .upToDate(let own): "Nothing to restore: this volume has the newest state (epoch \(own.epoch), event \(own.seq))."
+        case .upToDate(let own):
+            "Nothing to restore: this volume has the newest state (epoch \(own.epoch), event \(own.seq))."
         case .overtaken(let own):
             "This volume has the newest state that there is (event \(own.seq)), but another volume has been at work "
                 + "since. The job takes it from here, and says so."

@@ -38,7 +38,8 @@ struct SnapshotWiring {
 
     static func needed(_ wiring: SnapshotWiring?) throws(StartError) -> SnapshotWiring {
         guard let wiring else {
-            throw StartError(.configuration, "AGENT_SNAPSHOT_URL is not set; accepted: s3://BUCKET/PREFIX, file:///PATH")
+            throw StartError(
+                .configuration, "AGENT_SNAPSHOT_URL is not set; accepted: s3://BUCKET/PREFIX, file:///PATH")
         }
         return wiring
     }

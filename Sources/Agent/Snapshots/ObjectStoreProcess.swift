@@ -16,7 +16,8 @@ final class ObjectStoreProcess {
     private let output: Descriptor
     private let limit: Deadline
 
-    /// - Parameter limit: milliseconds until it is killed.
+    /// `limit`: milliseconds until it is killed.
+    ///
     /// - Throws: `SystemError`: nothing has been started.
     init(
         program: String, arguments: [String], environment: [String], among janitors: Janitors, limit: Int64

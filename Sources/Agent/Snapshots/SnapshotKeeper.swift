@@ -31,7 +31,7 @@ package final class SnapshotKeeper {
     private static let checkPatience: Int64 = 2500
     private static let checkLimit: Int64 = 60_000
 
-    /// - Parameter program: `agentd`.
+    /// `program` is `agentd`.
     package init(
         program: String, environment: [String: String], commands: JailedCommands, interval: Int64, grace: Int64,
         say: @escaping (String) -> Void

@@ -18,7 +18,7 @@ package final class Ledger {
 
     /// Takes the job over: the older owner, if there is one, can commit nothing from now on.
     ///
-    /// - Parameter claim: claims the new epoch among all volumes, before this one has done anything under it.
+    /// `claim` claims the new epoch among all volumes, before this one has done anything under it.
     /// - Throws: `StoreError`.
     package init(
         store: any CheckpointStore, version: String, host: String, now: @escaping () -> Int64 = { Clock.wall },
