@@ -18,8 +18,6 @@ package func makeObjectStore(
             throw StartError(.configuration, "AGENT_SNAPSHOT_URL: \(error)")
         }
     case .bucket(let bucket):
-        return try S3ObjectStore(bucket, network: network) { () throws(StartError) in
-            try S3Credentials(secretsFolder: secretsFolder)
-        }
+        return try S3ObjectStore(bucket, network: network, secretsFolder: secretsFolder)
     }
 }

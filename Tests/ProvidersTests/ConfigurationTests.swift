@@ -1,7 +1,7 @@
-import HTTP
 import Agent
 import Contracts
 import Glibc
+import HTTP
 import ProviderConformance
 import Providers
 import Testing

@@ -1,6 +1,6 @@
-import HTTP
 import Agent
 import Events
+import HTTP
 import Providers
 import Testing
 

@@ -1,5 +1,5 @@
-import HTTP
 import Glibc
+import HTTP
 import ProviderConformance
 import Providers
 

@@ -21,7 +21,7 @@ final class S3Client {
     private let place: S3Place
     private let signer: RequestSigner
     private let network: HTTPConfiguration
-    private let readCredentials: () throws(StartError) -> S3Credentials
+    private let secretsFolder: String
     private var credentials: S3Credentials
     let limits: S3Limits
     /// Milliseconds that the store's clock is ahead of ours.
@@ -29,15 +29,14 @@ final class S3Client {
     private static let allowedSkew: Int64 = 300_000
 
     init(
-        place: S3Place, region: String, network: HTTPConfiguration, limits: S3Limits,
-        credentials: @escaping () throws(StartError) -> S3Credentials
+        place: S3Place, region: String, network: HTTPConfiguration, limits: S3Limits, secretsFolder: String
     ) throws(StartError) {
         self.place = place
         signer = RequestSigner(region: region)
         self.network = network
         self.limits = limits
-        readCredentials = credentials
-        self.credentials = try credentials()
+        self.secretsFolder = secretsFolder
+        credentials = try S3Credentials(secretsFolder: secretsFolder)
     }
 
     /// - Returns: the answer's body, if it was to come into memory.
@@ -59,7 +58,7 @@ final class S3Client {
                     hasSetClock = true
                     continue
                 }
-                let fresh = try? readCredentials()
+                let fresh = try? S3Credentials(secretsFolder: secretsFolder)
                 guard !hasReadCredentials, let fresh, fresh != credentials else { throw failure.error }
                 hasReadCredentials = true
                 credentials = fresh
@@ -126,8 +125,11 @@ final class S3Client {
         guard head["content-length"] != nil || head["transfer-encoding"] != nil else {
             return S3Failure(damage: "the answer does not say how long it is", subject: question.subject)
         }
-        // That of an object in parts ends in -N, and is none of the whole.
-        if let sum = head["x-amz-checksum-sha256"], !sum.contains("-"), sum != Digest.base64(exchange.bodyDigest()) {
+        // A listing has neither. The checksum of an object in parts ends in -N, and is none of the whole.
+        let digest = exchange.bodyDigest()
+        let sum = head["x-amz-checksum-sha256"].flatMap { $0.contains("-") ? nil : $0 } ?? Digest.base64(digest)
+        let own = head[S3Place.digestField] ?? Digest.hexadecimal(digest)
+        guard sum == Digest.base64(digest), own == Digest.hexadecimal(digest) else {
             return S3Failure(damage: "its SHA-256 is not the one that is stored", subject: question.subject)
         }
         return nil

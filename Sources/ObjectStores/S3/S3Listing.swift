@@ -31,7 +31,8 @@ package struct S3Listing: Equatable {
         var rest = Array(text.utf8)[...]
         while let byte = rest.popFirst() {
             if byte == UInt8(ascii: "%") {
-                guard rest.count >= 2, let code = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+                guard rest.count >= 2, rest.first != UInt8(ascii: "+"),
+                    let code = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
                 else { return nil }
                 rest.removeFirst(2)
                 bytes.append(code)

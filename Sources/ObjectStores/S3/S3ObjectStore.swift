@@ -18,17 +18,17 @@ package final class S3ObjectStore: ObjectStore {
     private let prefix: String
     private let bucket: String
 
-    /// - Parameter credentials: where they are read, now and after a request was denied.
-    /// - Throws: what `credentials` throws.
+    /// - Parameter secretsFolder: where the credentials are read, now and after a request was denied.
+    /// - Throws: `StartError(.notPermitted)` with the name of the file that is missing.
     package init(
-        _ settings: ObjectStoreSettings.Bucket, network: HTTPConfiguration, limits: S3Limits = S3Limits(),
-        credentials: @escaping () throws(StartError) -> S3Credentials
+        _ settings: ObjectStoreSettings.Bucket, network: HTTPConfiguration, secretsFolder: String,
+        limits: S3Limits = S3Limits()
     ) throws(StartError) {
         bucket = settings.name
         prefix = settings.prefix.isEmpty ? "" : settings.prefix + "/"
         client = try S3Client(
             place: S3Place(bucket: settings.name, endpoint: settings.endpoint, region: settings.region),
-            region: settings.region, network: network, limits: limits, credentials: credentials)
+            region: settings.region, network: network, limits: limits, secretsFolder: secretsFolder)
     }
 
     package func put(_ bytes: [UInt8], as key: String) throws(ObjectStoreError) {

@@ -11,6 +11,9 @@ struct S3Request {
 
 /// Where a bucket is: how its URLs are made.
 package struct S3Place: Equatable {
+    /// Metadata of an object: its SHA-256 in hexadecimal.
+    static let digestField = "x-amz-meta-sha256"
+
     let scheme: String
     /// With the port, if it is not the scheme's own: what libcurl sends as `Host`, and what is signed.
     package let host: String
@@ -48,7 +51,11 @@ package struct S3Place: Equatable {
         let payload = Digest.hexadecimal(body?.digest ?? Digest.sha256([]))
         var headers = more
         headers += [("host", host), ("x-amz-content-sha256", payload), ("x-amz-date", time)]
-        if let body { headers.append(("x-amz-checksum-sha256", Digest.base64(body.digest))) }
+        if let body {
+            headers.append(("x-amz-checksum-sha256", Digest.base64(body.digest)))
+            // Every store gives metadata back; not every one the checksum.
+            headers.append((Self.digestField, payload))
+        }
         if let token = credentials.token { headers.append(("x-amz-security-token", token)) }
         let authorization = signer.authorization(
             RequestSigner.Request(method: method, path: path, query: query, headers: headers, payload: payload),
