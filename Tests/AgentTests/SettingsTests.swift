@@ -55,7 +55,7 @@ struct SettingsTests {
         func place(_ changes: [String: String]) throws -> ObjectStoreSettings? {
             let environment = Self.least.merging(changes) { $1 }
             let read = try ObjectStoreSettings.read(environment: environment)
-            #expect(try Settings(environment: environment).objectStore == read)
+            #expect(try Settings(environment: environment).snapshots?.store == read)
             return read
         }
         #expect(try place([:]) == nil)
