@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from job import REPOSITORY, eventually
 from job_ends import end_well
 from turns import execute, job_of, turn
 
@@ -219,3 +220,34 @@ def test_without_its_store_a_job_does_not_start(new_job):
     ended = job.run()
     assert ended.code == 75 and "who owns the job" in ended.message["reason"]
     assert not job.ask("SELECT 1 FROM event")
+
+
+@pytest.fixture
+def bucket(tmp_path):
+    """A server of the S3 API that checks signatures; its endpoint. Before the job: what runs already is spared."""
+    python = REPOSITORY / ".build/python/bin/python3"
+    assert python.exists(), "run scripts/install-dependencies test"
+    (tmp_path / "credentials").write_text("key-id secret-key")
+    server = subprocess.Popen([python, REPOSITORY / "Tests/ObjectStoreServer/object-store-server", tmp_path],
+                              stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    port = eventually("the server is ready", lambda: (tmp_path / "port").exists() and (tmp_path / "port").read_text())
+    yield f"http://127.0.0.1:{port.strip()}"
+    server.stdin.close()
+    server.wait(timeout=30)
+
+
+def test_a_job_goes_on_from_a_bucket(bucket, new_job):
+    job = new_job(WAITS, AGENT_SNAPSHOT_URL="s3://bucket/agents", AGENT_S3_ENDPOINT=bucket)
+    job.put_secret("s3-access-key-id", "key-id")
+    job.put_secret("s3-secret-access-key", "secret-key")
+    assert restore(job) == {"outcome": "nothing"}
+    run = job.start()
+    run.until("the second command", lambda: job.file("effects") == "one\ntwo\n")
+    assert run.stop().code == 143
+    lost = new_volume(job)
+    assert restore(job)["final"] is True
+    shutil.rmtree(job.project)
+    shutil.copytree(lost / "project", job.project)
+    job.own(job.project, *job.project.rglob("*"))
+    end_well(job)
+    assert job.file("effects") == "one\ntwo\nthree\n", "an effect was done twice or lost"
