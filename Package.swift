@@ -57,14 +57,24 @@ let package = Package(
         // The agent: seams, loop, tools. No C library.
         .target(name: "Agent", dependencies: ["Contracts", "Events", "LinuxSystem"], swiftSettings: strict + planted),
 
+        // What all that speaks HTTP by libcurl has in common.
+        .target(name: "HTTP", dependencies: ["Agent", "Contracts", "CCurl"], swiftSettings: strict),
+
         // Implementations of the agent's seams.
         .target(name: "SQLite", dependencies: ["CSQLite"], swiftSettings: strict),
         .target(
-            name: "Providers", dependencies: ["Agent", "Contracts", "Events", "LinuxSystem", "CCurl"],
+            name: "Providers", dependencies: ["Agent", "Contracts", "Events", "HTTP", "LinuxSystem", "CCurl"],
             swiftSettings: strict),
         .target(
             name: "Stores", dependencies: ["Agent", "Events", "SQLite", "LinuxSystem", "CCrypto"], swiftSettings: strict
         ),
+        .target(
+            name: "ObjectStores", dependencies: ["Agent", "Contracts", "HTTP", "LinuxSystem", "CCurl", "CCrypto"],
+            swiftSettings: strict),
+        // Snapshots of a checkpoint in an object store, and who owns a job among all volumes.
+        .target(
+            name: "Snapshots", dependencies: ["Agent", "Events", "LinuxSystem", "Stores", "CCrypto"],
+            swiftSettings: strict),
         .target(name: "Sinks", dependencies: ["Events", "LinuxSystem", "CNATS"], swiftSettings: strict),
         .target(
             name: "Gateway",
@@ -89,8 +99,8 @@ let package = Package(
         .executableTarget(
             name: "agentd",
             dependencies: [
-                "Agent", "CCrash", "Contracts", "Events", "Providers", "Stores", "Sinks", "Gateway", "Jail",
-                "LinuxSystem",
+                "Agent", "CCrash", "Contracts", "Events", "HTTP", "Providers", "Stores", "ObjectStores", "Snapshots",
+                "Sinks", "Gateway", "Jail", "LinuxSystem",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict, linkerSettings: staticRuntime),
@@ -119,12 +129,21 @@ let package = Package(
             path: "Tests/ProviderConformance", swiftSettings: strict),
         .testTarget(
             name: "ProvidersTests",
-            dependencies: ["Agent", "Contracts", "Events", "LinuxSystem", "Providers", "ProviderConformance"],
+            dependencies: ["Agent", "Contracts", "Events", "HTTP", "LinuxSystem", "Providers", "ProviderConformance"],
             swiftSettings: strict),
         .testTarget(
             name: "StoresTests",
             dependencies: [
                 "Agent", "Events", "Stores", "SQLite", "LinuxSystem", "AgentFixtures", "CheckpointStoreConformance",
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "ObjectStoreConformance", dependencies: ["Agent", "AgentFixtures", "LinuxSystem"],
+            path: "Tests/ObjectStoreConformance", swiftSettings: strict),
+        .testTarget(
+            name: "ObjectStoresTests",
+            dependencies: [
+                "Agent", "AgentFixtures", "Contracts", "HTTP", "LinuxSystem", "ObjectStoreConformance", "ObjectStores",
             ],
             swiftSettings: strict),
         .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: strict),

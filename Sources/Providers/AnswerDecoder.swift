@@ -1,5 +1,6 @@
 package import Agent
 package import Events
+import HTTP
 
 /// Something in an answer that makes it none.
 package enum AnswerFault: Error, Equatable {

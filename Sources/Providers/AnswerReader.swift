@@ -1,5 +1,6 @@
 package import Agent
 import Events
+import HTTP
 
 /// Reads the body of a successful answer, piece by piece.
 package struct AnswerReader<Decoder: AnswerDecoder> {

@@ -1,5 +1,6 @@
 package import Agent
 import Contracts
+import HTTP
 
 /// Where requests go.
 package struct Endpoint: Equatable, Sendable {

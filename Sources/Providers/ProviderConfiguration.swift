@@ -1,4 +1,5 @@
 package import Agent
+package import HTTP
 
 /// How to reach a provider.
 package struct ProviderConfiguration: Sendable {

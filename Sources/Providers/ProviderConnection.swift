@@ -1,6 +1,7 @@
 import Agent
 import Contracts
 import Events
+import HTTP
 
 /// What every provider's call has in common: one exchange, read by that provider's decoder.
 struct ProviderConnection {

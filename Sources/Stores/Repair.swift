@@ -43,22 +43,45 @@ extension SQLiteCheckpointStore {
     }
 }
 
+extension SQLiteCheckpointStore {
+    /// Puts a copy from elsewhere in the place of the job's checkpoint, if it has one. That and its backups are set aside
+    /// as `.superseded-<ms>`, never deleted. Killed anywhere, it can be run again.
+    ///
+    /// `copy` may be the checkpoint itself, which is then only told that others have gone on. `epoch` is the newest that
+    /// anybody has claimed. With `hasGoneOn` commands may have run after the copy: the journal says so, and with `asks`
+    /// a human is asked.
+    ///
+    /// - Throws: `StoreError`.
+    package static func replace(
+        _ path: String, job: String, by copy: String, reason: String, epoch: Int64, hasGoneOn: Bool, version: String,
+        host: String, asks: Bool
+    ) throws(StoreError) {
+        var repair = Repair(path: path, job: job, backup: copy, damage: StoreError(.replaced, reason))
+        repair.superseding = (epoch, hasGoneOn)
+        try repair.run(version: version, host: host, asks: asks)
+    }
+}
+
 /// Puts a backup in the place of a damaged checkpoint.
 private struct Repair {
     let path: String
     let job: String
     let backup: String
     let damage: StoreError
+    /// The backup is of another volume.
+    var superseding: (epoch: Int64, hasGoneOn: Bool)?
 
     func run(version: String, host: String, asks: Bool) throws(StoreError) {
         let new = path + ".restored"
         // Another ending than the backup's own: whatever is killed when, the backup stays as it is.
         try copyBackup(to: new)
         let lost = known(path)
-        let aside = "\(path).damaged-\(Clock.wall)"
+        let aside = "\(path).\(superseding == nil ? "damaged" : "superseded")-\(Clock.wall)"
         try write(to: new, lost: lost, aside: aside, version: version, host: host, asks: asks)
         do throws(SystemError) {
-            for suffix in ["-wal", "-shm", ""] where access(path + suffix, F_OK) == 0 {
+            // The backups of a superseded checkpoint are of a history that is no longer this job's.
+            let backups = superseding == nil ? [] : [".backup", ".backup.1"]
+            for suffix in backups + ["-wal", "-shm", ""] where access(path + suffix, F_OK) == 0 {
                 try retrying("rename", subject: path + suffix) { rename(path + suffix, aside + suffix) }
             }
             try retrying("rename", subject: path) { rename(new, path) }
@@ -99,7 +122,8 @@ private struct Repair {
         to new: String, lost: (seq: Int64, epoch: Int64)?, aside: String, version: String, host: String, asks: Bool
     ) throws(StoreError) {
         let store = try SQLiteCheckpointStore(path: new, job: job)
-        try store.raiseEpoch(to: lost?.epoch ?? 0)
+        try store.raiseEpoch(to: max(lost?.epoch ?? 0, superseding?.epoch ?? 0))
+        if superseding?.hasGoneOn == false { return try store.foldIn() }
         let ledger = try Ledger(store: store, version: version, host: host)
         // The acquisition is the last event.
         let last = ledger.state.seq - 1
@@ -107,7 +131,7 @@ private struct Repair {
             .restored(
                 .init(
                     seq: last, reason: damage.description, aside: aside,
-                    asks: asks && !ledger.state.isFinished && lost?.seq != last)))
+                    asks: asks && !ledger.state.isFinished && (superseding != nil || lost?.seq != last))))
         try store.foldIn()
     }
 }

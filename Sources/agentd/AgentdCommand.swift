@@ -14,7 +14,7 @@ struct AgentdCommand: ParsableCommand {
         subcommands: [
             ExecCommand.self, DoctorCommand.self, StatusCommand.self, HistoryCommand.self, ExportCommand.self,
             VerifyCommand.self,
-            ForkCommand.self,
+            ForkCommand.self, RestoreCommand.self, SnapshotCommand.self, ClaimCommand.self,
             LoopCommand.self, GatewayCommand.self,
         ])
 }

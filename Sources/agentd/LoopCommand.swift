@@ -31,15 +31,19 @@ struct LoopCommand: ParsableCommand {
             let attention = try ProcessAttention(commands: commandsFd, supervisor: supervisor, live: live)
             let wiring = try Wiring(settings: settings, environment: environment)
             supervisor.tell(records: settings.folders.gasps)
+            let snapshots = try wiring.snapshots(environment: environment)
             try wiring.confine(environment: environment)
             try wiring.proveJail(attention: attention)
-            let ledger = try Ledger(store: wiring.store(), version: version, host: hostName())
+            let ledger = try Ledger(
+                store: wiring.store(), version: version, host: hostName(),
+                claim: { epoch throws(StoreError) in try snapshots?.claim(epoch, attention: attention) })
             ledger.onCommit = { state in
                 supervisor.tell(state.progress)
                 live.committed()
             }
             defer { progress = ledger.progress }
-            let loop = try wiring.loop(ledger: ledger, attention: attention, display: live)
+            let loop = try wiring.loop(
+                ledger: ledger, snapshots: snapshots, attention: attention, display: live)
             end = try loop.run(task: ledger.state.task == nil ? try settings.readTask() : nil)
         } catch let error as StartError {
             end = LoopEnd(error)

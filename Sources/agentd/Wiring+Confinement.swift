@@ -10,7 +10,8 @@ extension Confinement {
         var places = Confinement()
         let folders = settings.folders
         places.commands = [folders.project, folders.home, folders.temporary, JailGrants.sharedMemory]
-        places.work = [folders.checkpoints]
+        // `agentd snapshot` lives in the loop's domain.
+        places.work = [folders.checkpoints] + storeFolder(of: settings.snapshots?.store)
         places.programs = systemFolders + [folder]
         places.reading = readByAll(folders, environment)
         if case .file(let path) = settings.task { places.reading.append(path) }
@@ -28,6 +29,20 @@ extension Confinement {
         }
         places.reading = systemFolders + readByAll(settings.folders, environment)
         return places
+    }
+
+    /// Of what talks to the object store: the checkpoint, and the store if it is a folder.
+    static func snapshots(
+        _ folders: Folders, _ store: ObjectStoreSettings, environment: [String: String]
+    ) -> Confinement {
+        var places = Confinement()
+        places.work = [folders.checkpoints] + storeFolder(of: store)
+        places.reading = systemFolders + readByAll(folders, environment)
+        return places
+    }
+
+    private static func storeFolder(of store: ObjectStoreSettings?) -> [String] {
+        if case .folder(let path)? = store { [path] } else { [] }
     }
 
     /// Without /proc and /sys, where nothing is executed.

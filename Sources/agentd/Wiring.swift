@@ -1,6 +1,7 @@
 import Agent
 import Contracts
 import Gateway
+import HTTP
 import Jail
 import LinuxSystem
 import Providers
@@ -94,11 +95,25 @@ struct Wiring {
         }
     }
 
-    func loop(ledger: Ledger, attention: any LoopAttention, display: any LiveDisplay) throws -> AgentLoop {
+    /// Nil if there are to be no snapshots.
+    func snapshots(environment: [String: String]) throws(StartError) -> SnapshotKeeper? {
+        guard let snapshots = settings.snapshots else { return nil }
+        if case .folder(let path) = snapshots.store {
+            // Before the process is confined: a folder that comes later stays closed to it.
+            _ = try? makeFolder(path)
+        }
+        return SnapshotKeeper(
+            program: programs + "/agentd", environment: environment, commands: commands, interval: snapshots.interval,
+            grace: settings.grace, say: { say("agent-init: \($0)") })
+    }
+
+    func loop(
+        ledger: Ledger, snapshots: SnapshotKeeper?, attention: any LoopAttention, display: any LiveDisplay
+    ) throws -> AgentLoop {
         let tree = try ProjectTree(path: settings.folders.project)
         let background = BackgroundCommands(commands: commands, longest: settings.backgroundTimeout)
         return AgentLoop(
-            ledger: ledger, provider: provider, model: settings.model.model(for: api),
+            ledger: ledger, provider: provider, model: settings.model.model(for: api), snapshots: snapshots,
             tools: ToolSet(
                 commands: commands, background: background, tree: tree, longestCommand: settings.commandTimeout),
             commands: commands, background: background, tree: tree, settings: settings, attention: attention,

@@ -34,6 +34,14 @@ struct SettingsTests {
         ("AGENT_TASK_FILE", "/x"), ("AGENT_GRACE_SECONDS", "0"), ("AGENT_CONFIG", "/no/such/file"),
         ("AGENT_TASK", ""), ("AGENT_CHECKPOINT_DIR", "/srv/w/project/.state"), ("AGENT_SECRETS_DIR", "/etc/secrets"),
         ("AGENT_CHECKPOINT_DIR", "/dev/shm/c"), ("AGENT_LOG_FILE", "/tmp/agent.log.d/x"),
+        ("AGENT_SNAPSHOT_URL", "bucket/prefix"), ("AGENT_SNAPSHOT_URL", "s3://"),
+        ("AGENT_SNAPSHOT_URL", "s3://No_Bucket"),
+        ("AGENT_SNAPSHOT_URL", "s3://bucket/a/../b"), ("AGENT_SNAPSHOT_URL", "s3://bucket/a?b"),
+        ("AGENT_SNAPSHOT_URL", "file://host/x"), ("AGENT_SNAPSHOT_URL", "file:relative"),
+        ("AGENT_SNAPSHOT_URL", "file:///"), ("AGENT_SNAPSHOT_URL", "file:///srv/w/project/snapshots"),
+        ("AGENT_SNAPSHOT_URL", "file:///usr/share/snapshots"), ("AGENT_S3_ENDPOINT", "host:9000"),
+        ("AGENT_S3_ENDPOINT", "http://me:key@host"), ("AGENT_S3_ENDPOINT", "http://host/path"),
+        ("AGENT_S3_ENDPOINT", "http://host:0"), ("AGENT_S3_REGION", "eu west"),
     ])
     func `a value that is not accepted is a configuration error that names the setting`(name: String, value: String) {
         var changes = [name: value]
@@ -41,6 +49,26 @@ struct SettingsTests {
         let error = error(changes)
         #expect(error?.exit == .configuration)
         #expect(error?.description.contains(name) == true, "\(error?.description ?? "none")")
+    }
+
+    @Test func `snapshots go to a bucket or a folder, or nowhere`() throws {
+        func place(_ changes: [String: String]) throws -> ObjectStoreSettings? {
+            let environment = Self.least.merging(changes) { $1 }
+            let read = try ObjectStoreSettings.read(environment: environment)
+            #expect(try Settings(environment: environment).snapshots?.store == read)
+            return read
+        }
+        #expect(try place([:]) == nil)
+        #expect(try place(["AGENT_SNAPSHOT_URL": "file:///srv/w/snap shots/"]) == .folder("/srv/w/snap shots"))
+        #expect(
+            try place(["AGENT_SNAPSHOT_URL": "s3://my-bucket//a/b/"])
+                == .bucket(.init(name: "my-bucket", prefix: "a/b", endpoint: nil, region: "us-east-1")))
+        let minio = [
+            "AGENT_SNAPSHOT_URL": "s3://b.1", "AGENT_S3_ENDPOINT": "http://[::1]:9000/", "AGENT_S3_REGION": "eu-1",
+        ]
+        #expect(
+            try place(minio)
+                == .bucket(.init(name: "b.1", prefix: "", endpoint: "http://[::1]:9000", region: "eu-1")))
     }
 
     @Test func `an unknown setting is refused with the nearest known one`() {

@@ -1,6 +1,7 @@
 import Agent
 import Contracts
 import Glibc
+import HTTP
 import ProviderConformance
 import Providers
 import Testing

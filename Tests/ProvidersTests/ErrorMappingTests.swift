@@ -1,5 +1,6 @@
 import Agent
 import Events
+import HTTP
 import Providers
 import Testing
 

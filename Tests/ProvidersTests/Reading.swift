@@ -1,4 +1,5 @@
 import Agent
+import HTTP
 import Providers
 
 /// What came of reading a body: the answer or the error, and the deltas.

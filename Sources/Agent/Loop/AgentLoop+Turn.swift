@@ -32,6 +32,8 @@ extension AgentLoop {
         // The answer will most likely want one, and takes longer than its janitor's start.
         commands.expectCommand(state.phase.commandProfile)
         let start = Clock.monotonic
+        // While the model thinks: whether another volume has taken the job. What it answers is not begun before that.
+        snapshots?.beginCheck(ledger.epoch)
         let reply: LLMReply
         do throws(LLMError) {
             let display = self.display
@@ -39,6 +41,7 @@ extension AgentLoop {
         } catch {
             return try failed(error, turn: turn, attempt: attempt)
         }
+        try snapshots?.settleCheck(ledger.epoch, attention: attention)
         try ledger.commit(
             .llmDone(
                 .init(

@@ -16,15 +16,20 @@ package final class AgentLoop {
     let settings: Settings
     let model: String
     let attention: CommandRecorder
+    /// Nil if there are to be no snapshots.
+    let snapshots: SnapshotKeeper?
+    private let source: any LoopAttention
     let display: any LiveDisplay
     /// When this process began: its patience with the LLM and with humans counts from here.
     let began = Clock.wall
 
     package init(
-        ledger: Ledger, provider: any LLMProvider, model: String, tools: ToolSet, commands: JailedCommands,
-        background: BackgroundCommands, tree: ProjectTree, settings: Settings, attention: any LoopAttention,
-        display: any LiveDisplay
+        ledger: Ledger, provider: any LLMProvider, model: String, snapshots: SnapshotKeeper? = nil, tools: ToolSet,
+        commands: JailedCommands, background: BackgroundCommands, tree: ProjectTree, settings: Settings,
+        attention: any LoopAttention, display: any LiveDisplay
     ) {
+        self.snapshots = snapshots
+        source = attention
         self.ledger = ledger
         self.provider = provider
         self.model = model
@@ -52,16 +57,20 @@ package final class AgentLoop {
         if let task, ledger.state.task == nil { try ledger.commit([.taskReceived(task), Self.opening]) }
         let end = try takeSteps()
         try record(background.endAll(.stopped))
+        snapshots?.finish(
+            end.outcome, isStop: end.exit == .stopped, seq: ledger.state.seq, attention: source)
         return end
     }
 
     private func takeSteps() throws(StoreError) -> LoopEnd {
         while true {
             if let end = try takeIn() { return end }
+            snapshots?.look(seq: ledger.state.seq)
             switch ledger.state.nextStep(limits: settings.limits, now: Clock.wall) {
             case .waitForTask:
                 if let end = wait(for: "a task command", outcome: "no_task") { return end }
             case .waitForHuman(let reason):
+                snapshots?.request(ledger.state.status.word)
                 if let end = wait(for: reason, outcome: ledger.state.status.word) { return end }
             case .backOff(let until):
                 if let end = backOff(until: until) { return end }
@@ -114,6 +123,7 @@ package final class AgentLoop {
             background.endAll(.phase) + [
                 .phaseChanged(.init(from: state.phase, to: phase, number: number, reason: reason, brief: brief))
             ])
+        snapshots?.request("phase")
     }
 
     /// One second of waiting for something from outside, within the process's patience.

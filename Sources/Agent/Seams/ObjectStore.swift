@@ -40,12 +40,13 @@ package struct ObjectStoreError: Error, Equatable, CustomStringConvertible {
 /// The seam to where snapshots lie: a flat space of immutable objects.
 ///
 /// Contract, which `ObjectStoreConformance` tries on every implementation:
-/// - A key is 1 to 512 of `A-Z a-z 0-9 - _ . /`, without an empty, `.` or `..` segment; anything else is `refused`
-///   before anything is sent.
+/// - A key is 1 to 512 of `A-Z a-z 0-9 - _ . /`, each segment 1 to 255 long and neither `.` nor `..`; anything else is
+///   `refused` before anything is sent. Give no key that is the folder of another (`a` beside `a/b`): a store in a
+///   folder cannot hold both.
 /// - `put` returns when the object is stored whole; an object under its name is whole, at every instant, or is not
 ///   there. It replaces what is there.
-/// - `putIfAbsent` stores it only if there is none of that key, atomically among all who try, and throws `exists`
-///   otherwise. After a reply that was lost it finds out whether the object is its own, by comparing the bytes: give
+/// - `putIfAbsent` stores it only if there is none of that key, atomically among all who try, and throws `exists` if
+///   there is one of other bytes. One of the same bytes is its own, stored by a request whose reply was lost: give
 ///   bytes that nobody else gives.
 /// - `get` gives what was put, or throws; it never gives a part. A file is written under its final name only when all
 ///   of it has come and is on the disk.

@@ -14,6 +14,8 @@ package struct Folders: Equatable, Sendable {
     package var home: String
     package var temporary: String
     private var logFile: String?
+    /// The folder of snapshots, if they go to one.
+    private var snapshots: String?
     package let job: JobID
 
     package var database: String { "\(checkpoints)/job_\(job).db" }
@@ -47,6 +49,7 @@ package struct Folders: Equatable, Sendable {
         secrets = try path("AGENT_SECRETS_DIR", "/var/secrets")
         home = try path("AGENT_HOME", workspace + "/home")
         logFile = source["AGENT_LOG_FILE"].map(canonicalPath)
+        snapshots = try ObjectStoreSettings.folder(source)
         temporary = try path("AGENT_TMP", "/tmp")
         // A workspace under /tmp is usual outside a pod. Granting /tmp would then grant the checkpoints.
         if source["AGENT_TMP"] == nil, hidden.contains(where: { isPath($0.path, inside: temporary) }) {
@@ -59,6 +62,7 @@ package struct Folders: Equatable, Sendable {
     private var hidden: [(setting: String, path: String)] {
         var result = [("AGENT_CHECKPOINT_DIR", checkpoints), ("AGENT_SECRETS_DIR", secrets)]
         if let logFile { result.append(("AGENT_LOG_FILE", logFile)) }
+        if let snapshots { result.append(("AGENT_SNAPSHOT_URL", snapshots)) }
         return result
     }
 

@@ -25,6 +25,10 @@ package struct Settings: Sendable {
     /// Whether a human is asked when the checkpoint was put back from a backup and commands may have run after it.
     package var asksAfterRestore: Bool
     package var delivery: DeliverySettings
+    /// Where snapshots go; nil if there are none.
+    package var snapshots: SnapshotSettings?
+    /// What the pod gives between SIGTERM and SIGKILL, in milliseconds.
+    package var grace: Int64
 
     /// Where the task is to come from.
     package enum TaskSource: Equatable, Sendable {
@@ -83,14 +87,15 @@ package struct Settings: Sendable {
         inputWait = try source.seconds("AGENT_INPUT_WAIT_SECONDS", 0...604_800, default: 3600)
         asksAfterRestore = try Self.asksAfterRestore(source)
         delivery = try DeliverySettings(source)
+        snapshots = try SnapshotSettings.read(source)
+        // PID 1 uses these two for itself; a wrong value must be found at the start all the same.
+        grace = try source.seconds("AGENT_GRACE_SECONDS", 1...3600, default: 60)
+        _ = try source.seconds("AGENT_WATCHDOG_SECONDS", 10...3600, default: 120)
         if task == nil, delivery.natsURL == nil {
             throw StartError(
                 .configuration,
                 "there is no task: set AGENT_TASK or AGENT_TASK_FILE, or NATS_URL to receive a task command")
         }
-        // Only PID 1 uses these two; a wrong value must be found at the start all the same.
-        _ = try source.seconds("AGENT_GRACE_SECONDS", 1...3600, default: 60)
-        _ = try source.seconds("AGENT_WATCHDOG_SECONDS", 10...3600, default: 120)
     }
 
     static func commandTimeout(_ source: SettingsSource) throws(StartError) -> Int64 {
@@ -105,7 +110,7 @@ package struct Settings: Sendable {
         return job
     }
 
-    private static func asksAfterRestore(_ source: SettingsSource) throws(StartError) -> Bool {
+    static func asksAfterRestore(_ source: SettingsSource) throws(StartError) -> Bool {
         switch source["AGENT_AFTER_RESTORE"] {
         case nil, "ask": return true
         case "continue": return false

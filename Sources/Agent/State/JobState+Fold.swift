@@ -54,13 +54,13 @@ extension JobState {
         guard task != nil, !isFinished else { return }
         notes.append(
             """
-            The record of this job was damaged and put back from a backup of event \(body.seq). What was done after that \
+            The record of this job was damaged or lost and put back from a backup of event \(body.seq). What was done after that \
             is not in it: commands may have run that you know nothing of. Look at the project tree before you go on.
             """)
         guard body.asks else { return }
         statusBesidePause = .needsInput(
             reason:
-                "the checkpoint was damaged and put back from a backup of event \(body.seq); commands that ran after "
+                "the checkpoint was damaged or lost and put back from a backup of event \(body.seq); commands that ran after "
                 + "it are not recorded. Look at the project tree, then send a message to go on")
     }
 

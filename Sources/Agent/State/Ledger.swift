@@ -11,20 +11,23 @@ package final class Ledger {
     /// Where the job is by the last commit that succeeded.
     package private(set) var progress: StatusLine.Progress
     private let store: any CheckpointStore
-    private let epoch: Int64
+    package let epoch: Int64
     private let now: () -> Int64
     /// Called after each commit with the state after it.
     package var onCommit: (JobState) -> Void = { _ in }
 
     /// Takes the job over: the older owner, if there is one, can commit nothing from now on.
     ///
+    /// `claim` claims the new epoch among all volumes, before this one has done anything under it.
     /// - Throws: `StoreError`.
     package init(
-        store: any CheckpointStore, version: String, host: String, now: @escaping () -> Int64 = { Clock.wall }
+        store: any CheckpointStore, version: String, host: String, now: @escaping () -> Int64 = { Clock.wall },
+        claim: (Int64) throws(StoreError) -> Void = { _ in }
     ) throws(StoreError) {
         self.store = store
         self.now = now
         let acquisition = try store.acquire()
+        try claim(acquisition.epoch)
         state = acquisition.state
         for event in acquisition.events { state.apply(event) }
         progress = state.progress

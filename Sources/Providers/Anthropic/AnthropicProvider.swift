@@ -1,5 +1,6 @@
 package import Agent
 import Contracts
+import HTTP
 
 /// Anthropic's Messages API, and servers that speak it.
 package final class AnthropicProvider: LLMProvider {

@@ -1,4 +1,5 @@
 package import Events
+import HTTP
 
 /// What a provider says about an error, out of the many shapes in which they say it.
 ///

@@ -1,5 +1,6 @@
 package import Agent
 import Events
+package import HTTP
 import LinuxSystem
 
 /// What a provider's error means for the job: whether another try is of use, and what a human should look at.

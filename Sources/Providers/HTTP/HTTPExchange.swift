@@ -1,5 +1,6 @@
 import Agent
 import CCurl
+import HTTP
 import LinuxSystem
 
 /// One POST and its answer, over a libcurl multi handle that the calling thread drives itself.
@@ -178,6 +179,9 @@ extension HTTPExchange {
             },
         ]
         results += HTTPOptions.set(easy, url: url, network: network, connect: connect)
+        results.append(agent_curl_set_long(easy, CURLOPT_POST, 1))
+        // Empty: every encoding that libcurl can undo. Limits count what comes out.
+        results.append(agent_curl_set_string(easy, CURLOPT_ACCEPT_ENCODING, ""))
         results += body.withUnsafeBytes { bytes in
             // The size goes first: COPYPOSTFIELDS reads it.
             [

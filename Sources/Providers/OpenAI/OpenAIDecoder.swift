@@ -1,5 +1,6 @@
 package import Agent
 package import Events
+import HTTP
 
 /// The stream of the Chat Completions API, as OpenAI and some twenty other servers send it.
 package struct OpenAIDecoder: AnswerDecoder {

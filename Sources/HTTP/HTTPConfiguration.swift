@@ -47,12 +47,12 @@ package struct HTTPConfiguration: Equatable, Sendable {
     }
 
     /// The proxy for a URL; empty is none.
-    func proxy(for url: String) -> String {
+    package func proxy(for url: String) -> String {
         (url.hasPrefix("https://") ? httpsProxy : httpProxy) ?? ""
     }
 
     /// What a proxy's URL carries before its `@`: libcurl quotes a URL that it cannot use.
-    var secrets: [String] {
+    package var secrets: [String] {
         [httpProxy, httpsProxy].compactMap(\.self).compactMap { url in
             guard let mark = url.lastIndex(of: "@") else { return nil }
             let start = url.firstRange(of: "://")?.upperBound ?? url.startIndex
@@ -65,6 +65,6 @@ package struct HTTPConfiguration: Equatable, Sendable {
 
 /// True if a text can be part of a header or a URL: a line break in it would begin another header, and a NUL would end
 /// it early for C.
-func isHeaderSafe(_ text: String) -> Bool {
+package func isHeaderSafe(_ text: String) -> Bool {
     text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
 }

@@ -1,15 +1,14 @@
-import CCurl
+package import CCurl
 
-/// The options that are the same for every exchange.
-enum HTTPOptions {
+/// The options that are the same for every exchange, whatever it is with.
+package enum HTTPOptions {
     /// - Returns: libcurl's answer to each option.
-    static func set(
+    package static func set(
         _ easy: UnsafeMutableRawPointer, url: String, network: HTTPConfiguration, connect: Int64
     ) -> [CURLcode] {
         var results = [
             agent_curl_set_string(easy, CURLOPT_URL, url),
             agent_curl_set_string(easy, CURLOPT_PROTOCOLS_STR, "http,https"),
-            agent_curl_set_long(easy, CURLOPT_POST, 1),
             // A redirect would carry the key to another host.
             agent_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, 0),
             agent_curl_set_long(easy, CURLOPT_FRESH_CONNECT, 1),
@@ -21,8 +20,6 @@ enum HTTPOptions {
             agent_curl_set_long(easy, CURLOPT_QUICK_EXIT, 1),
             agent_curl_set_long(easy, CURLOPT_TCP_KEEPALIVE, 1),
             agent_curl_set_string(easy, CURLOPT_USERAGENT, "agent-init"),
-            // Empty: every encoding that libcurl can undo. Limits count what comes out.
-            agent_curl_set_string(easy, CURLOPT_ACCEPT_ENCODING, ""),
             agent_curl_set_string(easy, CURLOPT_PROXY, network.proxy(for: url)),
             agent_curl_set_string(easy, CURLOPT_NOPROXY, network.proxyExceptions ?? ""),
             agent_curl_set_long(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1),

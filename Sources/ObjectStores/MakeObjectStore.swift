@@ -1,0 +1,23 @@
+package import Agent
+import Contracts
+package import HTTP
+
+/// The store that the settings name.
+///
+/// - Parameter secretsFolder: where the credentials of a bucket are.
+/// - Throws: `StartError`: `.notPermitted` with the name of a file of credentials that is missing, `.configuration` for
+///   a folder that cannot be made.
+package func makeObjectStore(
+    _ settings: ObjectStoreSettings, secretsFolder: String, network: HTTPConfiguration
+) throws(StartError) -> any ObjectStore {
+    switch settings {
+    case .folder(let path):
+        do throws(ObjectStoreError) {
+            return try FolderObjectStore(path)
+        } catch {
+            throw StartError(.configuration, "AGENT_SNAPSHOT_URL: \(error)")
+        }
+    case .bucket(let bucket):
+        return try S3ObjectStore(bucket, network: network, secretsFolder: secretsFolder)
+    }
+}

@@ -1,0 +1,61 @@
+import Agent
+import ArgumentParser
+import Glibc
+import LinuxSystem
+import Snapshots
+
+/// `agentd snapshot`: one snapshot of the job's checkpoint.
+struct SnapshotCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "snapshot", abstract: "Store a snapshot of the checkpoint. The loop does this.",
+        discussion: "Of a running job too. AGENT_SNAPSHOT_URL says where, AGENT_SNAPSHOT_KEEP how many are kept.")
+
+    @Option(help: "Why, for the manifest.") var reason = "asked"
+    @Flag(help: .hidden) var final = false
+
+    func run() throws {
+        try helper {
+            let wiring = try SnapshotWiring.needed(try SnapshotWiring(environment: processEnvironment()))
+            try wiring.library.take(of: wiring.folders.database, reason: reason, final: final)
+            try wiring.library.retain(wiring.settings.keep)
+        }
+    }
+
+    private func helper(_ body: () throws -> Void) throws {
+        beginObjectStoreProcess("snapshot")
+        try SnapshotWiring.work("snapshot", body)
+    }
+}
+
+/// `agentd claim`: whether this volume's process may work at the job.
+struct ClaimCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "claim", abstract: "Claim an epoch among all volumes. The loop does this.", shouldDisplay: false)
+
+    @Option var epoch: Int64
+    @Option var nonce = ""
+    @Flag(help: "Only look whether another volume has a later epoch.") var check = false
+
+    func run() throws {
+        beginObjectStoreProcess("claim")
+        try SnapshotWiring.work("claim") {
+            let wiring = try SnapshotWiring.needed(try SnapshotWiring(environment: processEnvironment()))
+            let newest: Int64?
+            if check {
+                newest = try wiring.claims.newest().flatMap { $0 > epoch ? $0 : nil }
+            } else {
+                newest = try wiring.claims.take(epoch, nonce: nonce, host: hostName())
+            }
+            guard let newest else { return }
+            say("epoch \(newest) is claimed")
+            throw ArgumentParser.ExitCode(ClaimVerdict.superseded)
+        }
+    }
+}
+
+private func beginObjectStoreProcess(_ name: String) {
+    signal(SIGPIPE, SIG_IGN)
+    confineProcess(name)
+    // By hand it has a shell above it, which may well end first; from the loop its output is a pipe.
+    if !isTerminal(1) { signalAtParentsEnd(SIGKILL) }
+}
