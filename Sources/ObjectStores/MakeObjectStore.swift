@@ -2,9 +2,9 @@ package import Agent
 import Contracts
 package import HTTP
 
-/// The store that the settings name.
+/// The store that the settings name. The credentials of a bucket are in `secretsFolder`.
 ///
-/// - Parameter secretsFolder: where the credentials of a bucket are.
+/// - Returns: a store, of which nothing has been asked yet.
 /// - Throws: `StartError`: `.notPermitted` with the name of a file of credentials that is missing, `.configuration` for
 ///   a folder that cannot be made.
 package func makeObjectStore(

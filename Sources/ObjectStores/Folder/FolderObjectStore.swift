@@ -104,7 +104,7 @@ package final class FolderObjectStore: ObjectStore {
         return found.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
     }
 
-    /// - Parameter folder: relative to the root, empty or with a slash at its end.
+    /// `folder` is relative to the root, empty or with a slash at its end.
     private func collect(prefix: String, folder: String, into found: inout [StoredObject]) throws(SystemError) {
         for name in try namesInFolder(root + "/" + folder) where !name.hasPrefix(NewFile.mark) {
             let key = folder + name

@@ -18,7 +18,8 @@ package final class S3ObjectStore: ObjectStore {
     private let prefix: String
     private let bucket: String
 
-    /// - Parameter secretsFolder: where the credentials are read, now and after a request was denied.
+    /// The credentials are read from `secretsFolder`, now and after a request was denied.
+    ///
     /// - Throws: `StartError(.notPermitted)` with the name of the file that is missing.
     package init(
         _ settings: ObjectStoreSettings.Bucket, network: HTTPConfiguration, secretsFolder: String,

@@ -20,7 +20,7 @@ package struct S3Place: Equatable {
     /// What stands before every key, begun and ended with a slash.
     package let base: String
 
-    /// - Parameter endpoint: nil is AWS. There the bucket is a part of the host, except with a dot in its name, for
+    /// Without an endpoint it is AWS. There the bucket is a part of the host, except with a dot in its name, for
     ///   which the certificate of AWS does not stand; anywhere else it is the first part of the path.
     package init(bucket: String, endpoint: String?, region: String) {
         if let endpoint {
@@ -38,9 +38,8 @@ package struct S3Place: Equatable {
         }
     }
 
-    /// - Parameters:
-    ///   - key: the whole of it, with the prefix; empty is the bucket.
-    ///   - now: milliseconds since 1970, by the store's clock.
+    /// A request, signed. `key` is the whole of it, with the prefix; empty is the bucket. `now` is in milliseconds since
+    /// 1970, by the store's clock.
     func request(
         _ method: String, key: String, query: [(name: String, value: String)] = [],
         headers more: [(name: String, value: String)] = [], body: S3Body? = nil, signer: RequestSigner,
