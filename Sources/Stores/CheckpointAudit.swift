@@ -117,7 +117,8 @@ private struct Projections {
                 open = nil
             case .callStarted(let started): calls[started.call] = "started"
             case .callFinished(let finished): calls[finished.call] = finished.outcome.rawValue
-            case .restored, .taskReceived, .commandReceived, .phaseChanged, .noted, .verified, .statusChanged,
+            case .restored, .taskReceived, .commandReceived, .phaseChanged, .noted, .compacted, .verified,
+                .statusChanged,
                 .backgroundEnded:
                 break
             }

@@ -28,7 +28,7 @@ struct Projection {
             try database.run(
                 "UPDATE call SET state = ?, result_seq = ? WHERE call_id = ?", finished.outcome.rawValue, stored.seq,
                 finished.call)
-        case .restored, .taskReceived, .commandReceived, .phaseChanged, .noted, .verified, .statusChanged,
+        case .restored, .taskReceived, .commandReceived, .phaseChanged, .noted, .compacted, .verified, .statusChanged,
             .backgroundEnded:
             break
         }

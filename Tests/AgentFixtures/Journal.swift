@@ -41,7 +41,8 @@ package struct JournalBuilder {
 
     /// An answer that calls these tools, in order.
     package mutating func answer(
-        _ tools: [(tool: String, input: JSON, isIdempotent: Bool)] = [], text: String = "text", stop: StopReason? = nil
+        _ tools: [(tool: String, input: JSON, isIdempotent: Bool)] = [], text: String = "text", stop: StopReason? = nil,
+        usage: TokenUsage? = TokenUsage(input: 100, output: 10)
     ) {
         intend()
         let turn = state.spent.steps + 1
@@ -58,7 +59,7 @@ package struct JournalBuilder {
             .llmDone(
                 .init(
                     turn: turn, attempt: 1, content: content, calls: calls,
-                    stop: stop ?? (tools.isEmpty ? .endTurn : .toolUse), usage: TokenUsage(input: 100, output: 10),
+                    stop: stop ?? (tools.isEmpty ? .endTurn : .toolUse), usage: usage,
                     duration: 5)))
     }
 

@@ -41,6 +41,7 @@ struct EventCodingTests {
                 ], facts: ["exit_code": 1], duration: 1)),
         .phaseChanged(.init(from: .strategic, to: .tactical, number: 2, reason: "r", brief: "b")),
         .noted(.init(kind: .stall, text: "n")),
+        .compacted(.init(dropped: 3, answers: 1, tokens: 9, words: ["w"], digest: ["d"], brief: "b")),
         .verified(.init(passed: false, report: ["failed: x"])),
         .backgroundEnded(.init(call: "1.0", how: .lost, content: "c", facts: ["exit_code": 1])),
         .statusChanged(.init(status: .backoff(until: 1, reason: "r"))),

@@ -86,10 +86,8 @@ extension AgentLoop {
                 .configuration, outcome: "configuration",
                 reason: "the LLM refuses the request (\(error)); check AGENT_BASE_URL, AGENT_PROVIDER and AGENT_MODEL "
                     + "(\(model))")
-        case .overflow:
-            let reason = "the conversation no longer fits the model's context window (\(error))"
-            try finish(.failed, reason)
-            return nil
+        // The next step makes the conversation shorter.
+        case .overflow: return nil
         default:
             return LoopEnd(.tryAgain, outcome: "try_again", reason: "the LLM cannot be used (\(error))")
         }
@@ -102,17 +100,7 @@ extension LLMRequest {
     var estimatedInputTokens: Int {
         var bytes = system.utf8.count
         for tool in tools { bytes += tool.description.utf8.count + tool.inputSchema.text.utf8.count }
-        for message in messages {
-            for block in message.content {
-                switch block {
-                case .text(let text): bytes += text.utf8.count
-                case .thinking(let text, let signature): bytes += text.utf8.count + (signature?.utf8.count ?? 0)
-                case .redactedThinking(let data): bytes += data.utf8.count
-                case .toolCall(_, let name, let input): bytes += name.utf8.count + input.text.utf8.count
-                case .toolResult(_, let content, _): bytes += content.utf8.count
-                }
-            }
-        }
+        for message in messages { bytes += message.bytes }
         return bytes / 4 + 1
     }
 }

@@ -80,6 +80,7 @@ package final class AgentLoop {
             case .changePhase(let phase, let reason): try change(to: phase, reason: reason)
             case .verify: if let end = try verify() { return end }
             case .note(let note): try ledger.commit(.noted(note))
+            case .compact(let shorter): try ledger.commit(.compacted(shorter))
             case .ask: if let end = try ask() { return end }
             case .finish(let outcome, let reason): try finish(outcome, reason)
             case .ended: return ended

@@ -13,6 +13,7 @@ package enum Step: Equatable {
     case changePhase(to: Phase, reason: String)
     case verify
     case note(Event.Noted)
+    case compact(Event.Compacted)
     case ask
     case finish(Outcome, reason: String)
     /// The job is over.
@@ -42,8 +43,16 @@ extension JobState {
                 .budgetExhausted,
                 reason: "AGENT_PHASE_MAX_STEPS: the strategic phase took \(stepsInPhase) steps without a decision")
         }
+        if hasOverflowed {
+            if let shorter = compaction() { return .compact(shorter) }
+            return .finish(
+                .failed,
+                reason: "the conversation no longer fits the model's context window, and nothing is left to leave out: "
+                    + "use a model with a larger one")
+        }
         if let note = noteDue(limits) { return note }
         if case .backoff(let until, _) = status, until > now { return .backOff(until: until) }
+        if isCompactionDue(window: limits.window), let shorter = compaction() { return .compact(shorter) }
         return .ask
     }
 
@@ -81,9 +90,6 @@ extension JobState {
         // The model's word is the last: it called no tool, or its calls were cut off.
         guard messages.last?.role == .assistant, lastStop != .pauseTurn else { return nil }
         if lastStop == .refusal { return .finish(.failed, reason: "the model refused to go on") }
-        if lastStop == .contextWindow {
-            return .finish(.failed, reason: "the conversation no longer fits the model's context window")
-        }
         if answersWithoutCall >= limits.silentAnswers {
             return .finish(
                 .failed, reason: "the model answered \(answersWithoutCall) times in a row without a tool call")

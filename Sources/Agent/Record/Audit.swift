@@ -17,6 +17,7 @@ package struct Audit {
     private var background: Set<String> = []
     private var isFinished = false
     private var hasTask = false
+    private var compactedAnswers = 0
 
     package init(_ events: [StoredEvent]) {
         var last: StoredEvent?
@@ -67,6 +68,13 @@ package struct Audit {
         case .callFinished(let body): finished(body, seq)
         case .phaseChanged(let body): changed(body, seq)
         case .noted, .restored: break
+        case .compacted(let body):
+            if intent != nil { violated(seq, "the conversation is compacted while the model is asked") }
+            if calls.contains(where: { $0.value.results == 0 }) { violated(seq, "it is compacted within a turn") }
+            if body.answers <= compactedAnswers || body.answers >= openTurn || body.dropped < 1 {
+                violated(seq, "compacted to \(body.answers) of \(openTurn) answers, after \(compactedAnswers)")
+            }
+            compactedAnswers = body.answers
         case .verified(let body):
             if phase != .verify { violated(seq, "a verification in phase \(phase.rawValue)") }
             if body.passed { isFinished = true }

@@ -72,7 +72,9 @@ package struct History {
                     }
                 }
             case .phaseChanged(let change): (phase, number) = (change.to, change.number)
-            case .restored, .taskReceived, .commandReceived, .noted, .verified, .statusChanged, .backgroundEnded: break
+            case .restored, .taskReceived, .commandReceived, .noted, .compacted, .verified, .statusChanged,
+                .backgroundEnded:
+                break
             }
         }
     }

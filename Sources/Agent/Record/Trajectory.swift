@@ -40,6 +40,9 @@ package enum Trajectory {
             case .phaseChanged(let body):
                 parts.append("## Phase \(body.number): \(body.to.rawValue)\n\n*\(body.reason)*")
             case .noted(let body): parts.append("*The loop to the model:*\n\n" + quoted(body.text))
+            case .compacted(let body):
+                parts.append(
+                    "*The conversation was compacted: \(body.answers) answers are no longer shown to the model*")
             case .verified(let body):
                 let report = body.report.map { "- \($0)" }.joined(separator: "\n")
                 parts.append("**Verification \(body.passed ? "passed" : "failed")**\n\n\(report)")

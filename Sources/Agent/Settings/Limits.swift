@@ -11,6 +11,8 @@ package struct Limits: Equatable, Sendable {
     package var cost: Double?
     /// Milliseconds in which a process was at work.
     package var wall: Int64?
+    /// Tokens that the model's context window holds.
+    package var window = 200_000
     /// Calls without a change of a todo or an artifact after which the model is told, and after as many again the
     /// phase ends (15: docs/ARCHITECTURE.md, "The loop").
     package var stall = 15
@@ -24,6 +26,7 @@ package struct Limits: Equatable, Sendable {
     init(_ source: SettingsSource) throws(StartError) {
         steps = try source.number("AGENT_MAX_STEPS", 1...1_000_000) ?? steps
         stepsInPhase = try source.number("AGENT_PHASE_MAX_STEPS", 1...1_000_000) ?? stepsInPhase
+        window = try source.number("AGENT_CONTEXT_TOKENS", 4096...100_000_000) ?? window
         tokens = try source.number("AGENT_MAX_TOKENS", 1...1_000_000_000_000)
         cost = try source.decimal("AGENT_MAX_COST_USD")
         wall = try source.number("AGENT_MAX_WALL_SECONDS", 1...31_536_000).map { Int64($0) * 1000 }

@@ -20,6 +20,8 @@ package enum Event: Equatable, Sendable {
     case phaseChanged(PhaseChanged)
     /// The loop itself says something to the model.
     case noted(Noted)
+    /// The conversation was made shorter.
+    case compacted(Compacted)
     case verified(Verified)
     case statusChanged(StatusChanged)
     /// A command that ran in the background is over.
@@ -235,6 +237,29 @@ package enum Event: Equatable, Sendable {
         package init(kind: Kind, text: String) {
             self.kind = kind
             self.text = text
+        }
+    }
+
+    /// What the model is shown from now on in the place of the conversation's beginning.
+    package struct Compacted: Codable, Equatable, Sendable {
+        /// Messages of the conversation as it was that are no longer shown.
+        package var dropped: Int
+        /// Answers of the job that are in none of the messages any more.
+        package var answers: Int
+        /// How long the conversation was, in tokens, as far as is known.
+        package var tokens: Int
+        /// What is kept word for word, what was done in lines, and where the job stands.
+        package var words: [String]
+        package var digest: [String]
+        package var brief: String
+
+        package init(dropped: Int, answers: Int, tokens: Int, words: [String], digest: [String], brief: String) {
+            self.dropped = dropped
+            self.answers = answers
+            self.tokens = tokens
+            self.words = words
+            self.digest = digest
+            self.brief = brief
         }
     }
 

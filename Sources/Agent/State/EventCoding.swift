@@ -10,7 +10,7 @@ extension Event {
     package static let kinds = [
         "acquired", "restored", "task_received", "command_received", "llm_intent", "llm_done", "llm_failed",
         "call_started",
-        "call_finished", "background_ended", "phase_changed", "noted", "verified", "status_changed",
+        "call_finished", "background_ended", "phase_changed", "noted", "compacted", "verified", "status_changed",
     ]
 
     /// The kind, as it is stored.
@@ -27,6 +27,7 @@ extension Event {
         case .callFinished: "call_finished"
         case .phaseChanged: "phase_changed"
         case .noted: "noted"
+        case .compacted: "compacted"
         case .verified: "verified"
         case .statusChanged: "status_changed"
         case .backgroundEnded: "background_ended"
@@ -47,6 +48,7 @@ extension Event {
         case .callFinished(let body): try Event.text(body)
         case .phaseChanged(let body): try Event.text(body)
         case .noted(let body): try Event.text(body)
+        case .compacted(let body): try Event.text(body)
         case .verified(let body): try Event.text(body)
         case .statusChanged(let body): try Event.text(body)
         case .backgroundEnded(let body): try Event.text(body)
@@ -67,6 +69,7 @@ extension Event {
         case "call_finished": self = .callFinished(try Event.value(body))
         case "phase_changed": self = .phaseChanged(try Event.value(body))
         case "noted": self = .noted(try Event.value(body))
+        case "compacted": self = .compacted(try Event.value(body))
         case "verified": self = .verified(try Event.value(body))
         case "status_changed": self = .statusChanged(try Event.value(body))
         case "background_ended": self = .backgroundEnded(try Event.value(body))

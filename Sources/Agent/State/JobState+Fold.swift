@@ -34,6 +34,7 @@ extension JobState {
         case .callFinished(let body): finish(body)
         case .phaseChanged(let body): change(body)
         case .noted(let body): note(body)
+        case .compacted(let body): compact(body)
         case .verified(let body): verify(body)
         case .statusChanged(let body): status = body.status
         case .backgroundEnded(let body):
@@ -71,11 +72,11 @@ extension JobState {
             if task == nil {
                 begin(command.text)
             } else {
-                notes.append("A further task from the user:\n\(command.text)")
+                notes.append("\(Self.furtherTaskMark)\n\(command.text)")
                 takeInput()
             }
         case .message:
-            notes.append("A message from the user:\n\(command.text)")
+            notes.append("\(Self.messageMark)\n\(command.text)")
             takeInput()
         case .pause:
             switch status {
@@ -88,6 +89,10 @@ extension JobState {
             if !isFinished { status = .finished(.cancelled, reason: command.text.isEmpty ? "cancelled" : command.text) }
         }
     }
+
+    /// What the user's words begin with in the conversation.
+    static let messageMark = "A message from the user:"
+    static let furtherTaskMark = "A further task from the user:"
 
     private mutating func begin(_ text: String) {
         task = text
@@ -123,6 +128,9 @@ extension JobState {
         messages.append(Message(role: .assistant, content: content))
         calls = body.calls.map { OpenCall(call: $0) }
         lastStop = body.stop
+        answeredTokens = body.usage.map { $0.input + $0.output }
+        hasOverflowed = body.stop == .contextWindow
+        if !hasOverflowed { compactions = 0 }
         answersWithoutCall = calls.isEmpty && body.stop != .pauseTurn ? answersWithoutCall + 1 : 0
         if case .backoff = statusBesidePause { statusBesidePause = .running }
     }
@@ -134,6 +142,7 @@ extension JobState {
         case .network, .timeout, .server, .truncated, .protocolError, .interrupted: loseOpenIntent()
         }
         guard body.kind != .interrupted else { return }
+        if body.kind == .overflow { hasOverflowed = true }
         failures += 1
         if failingSince == nil { failingSince = time }
         if let retryAt = body.retryAt { statusBesidePause = .backoff(until: retryAt, reason: body.message) }

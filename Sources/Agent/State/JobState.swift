@@ -38,7 +38,7 @@ package struct OpenCall: Codable, Equatable, Sendable {
 /// encoded of it in a snapshot has the version `formatVersion`.
 package struct JobState: Codable, Equatable, Sendable {
     /// Raised whenever a field comes, goes or changes its meaning: a snapshot of another version is not used.
-    package static let formatVersion: Int64 = 1
+    package static let formatVersion: Int64 = 2
 
     package var seq: Int64 = 0
     package var epoch: Int64 = 0
@@ -75,6 +75,16 @@ package struct JobState: Codable, Equatable, Sendable {
     package var wasToldOfStall = false
     /// Why the last answer ended.
     package var lastStop: StopReason?
+    /// Tokens of the last request with its answer, by the provider's count; nil if it did not say.
+    package var answeredTokens: Int?
+    /// The conversation no longer fitted when the model was last asked, and has not been compacted since.
+    package var hasOverflowed = false
+    /// How often it was compacted since the model last answered; how many answers it has lost in all, and what stands for
+    /// them (`Compaction.swift`).
+    package var compactions = 0
+    package var compactedAnswers = 0
+    package var words: [String] = []
+    package var digest: [String] = []
     /// Answers in a row without a tool call.
     package var answersWithoutCall = 0
 

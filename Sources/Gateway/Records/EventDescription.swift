@@ -32,6 +32,13 @@ struct EventDescription {
             severity = body.kind == .stall ? .warn : .info
             self.body = "told the model: \(body.text)"
             attributes["note"] = .string(body.kind.rawValue)
+        case .compacted(let body):
+            self.body =
+                "the conversation was compacted from about \(body.tokens) tokens: answers 1 to \(body.answers) are no longer "
+                + "shown to the model"
+            attributes = ["compacted.answers": .int(Int64(body.answers)), "compacted.tokens": .int(Int64(body.tokens))]
+            self.event = EventDraft(
+                "agent.compacted", ["answers": .int(Int64(body.answers)), "tokens": .int(Int64(body.tokens))])
         case .verified(let body): verified(body)
         case .statusChanged(let body): status(body.status)
         case .backgroundEnded(let body): backgroundEnded(body, before)

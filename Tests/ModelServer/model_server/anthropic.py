@@ -3,7 +3,7 @@
 import re
 
 from . import script
-from .conversation import Conversation, compact, fragments, signature, usage
+from .conversation import Conversation, compact, fragments, position, signature, usage
 from .errors import APIError, invalid
 
 KNOWN_FIELDS = {
@@ -45,7 +45,7 @@ def conversation(request, headers, size):
     check_cache_breakpoints(request)
     return Conversation(
         model=request["model"], stream=request.get("stream") is True,
-        position=sum(message["role"] == "assistant" for message in messages),
+        position=position(messages, "\n".join(text_of(block) for block in blocks(messages[0]["content"], "content"))),
         system_length=len(system), messages=len(messages), tools=tools,
         last_text="\n".join(text_of(block) for block in blocks(messages[-1]["content"], "content")),
         wants_thinking=thinking.get("type") != "disabled", size=size)

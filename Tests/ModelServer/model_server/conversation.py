@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 
 
@@ -12,7 +13,7 @@ class Conversation:
     model: str
     stream: bool
     position: int
-    """The number of assistant messages: which turn of the script answers."""
+    """How many answers there were: which turn of the script answers."""
     system_length: int
     """Characters."""
     messages: int
@@ -24,6 +25,16 @@ class Conversation:
     wants_thinking: bool = True
     size: int = 0
     """Bytes of the request."""
+
+
+COMPACTED = re.compile(r"Its first (\d+) answers were compacted")
+
+
+def position(messages, first_text):
+    """Which turn of the script answers: how many answers there were. A conversation that was compacted says in its first
+    message how many of them are no longer in it."""
+    compacted = COMPACTED.search(first_text)
+    return sum(message["role"] == "assistant" for message in messages) + (int(compacted.group(1)) if compacted else 0)
 
 
 def compact(value):

@@ -1,7 +1,7 @@
 """OpenAI Chat Completions: the request checked as the API checks it, the answer in its shape."""
 
 from . import script
-from .conversation import Conversation, compact, fragments, usage
+from .conversation import Conversation, compact, fragments, position, usage
 from .errors import APIError, invalid
 
 KNOWN_FIELDS = {
@@ -39,7 +39,7 @@ def conversation(request, headers, size):
     last = max((index for index, message in enumerate(messages) if message["role"] == "assistant"), default=-1)
     return Conversation(
         model=request["model"], stream=request.get("stream") is True,
-        position=sum(message["role"] == "assistant" for message in messages),
+        position=position(messages, next((text_of(m) for m in messages if m["role"] == "user"), "")),
         system_length=sum(len(text_of(message)) for message in messages if message["role"] in ("system", "developer")),
         messages=len(messages), tools=tools,
         last_text="\n".join(text_of(m) for m in messages[last + 1:] if m["role"] in ("user", "tool")),
