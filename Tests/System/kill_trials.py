@@ -31,14 +31,15 @@ BACKGROUND = "f"
 
 
 def script():
-    """Both phases, calls side by side, calls that may be repeated and calls that may not, a command in the background."""
+    """Both phases, calls side by side, calls that may be repeated and calls that may not, a command in the background,
+    and a model that has once no time."""
     return {"turns": [
         plan({"title": "Work", "acceptance": "seen", "check": "test -s ledger"}, thinking="First a plan."),
         turn(call("write_file", path="ledger", content="END\n"), execute("echo a >> effects"),
              execute("echo b >> effects"), call("read_file", path="ledger")),
         turn(execute("echo c >> effects"), call("edit_file", path="ledger", old="END\n", new="d\nEND\n"),
              execute("seq 1 3000; echo e >> effects"), execute("echo f >> effects; sleep 600", background=True)),
-        turn(call("search", pattern="END", path=".")),
+        turn(call("search", pattern="END", path="."), fault={"status": 529}),
         turn(done("t1")),
         complete("effects"),
     ]}
@@ -64,10 +65,10 @@ class Trial:
         self.database = workspace / "checkpoints/job_trial.db"
         self.settings = {
             "JOB_ID": "trial", "WORKSPACE_PATH": str(workspace), "AGENT_SECRETS_DIR": str(secrets),
-            "AGENT_TASK": "Do what the script says.", "AGENT_BASE_URL": model.url, "AGENT_MAX_TOKENS": "10000000",
+            "AGENT_TASK": "Do what the script says.", "AGENT_BASE_URL": f"{model.url}/{self.folder.name}",
+            "AGENT_MAX_TOKENS": "10000000",
             "AGENT_ACCEPTANCE": "test $(wc -l < ledger) -le 2",
         }
-        self.seen = model.log_path.stat().st_size if model.log_path.exists() else 0
 
     def __enter__(self):
         return self
@@ -110,9 +111,7 @@ class Trial:
 
     def requests(self):
         """The model server's log of this job."""
-        with open(self.model.log_path, encoding="utf-8") as log:
-            log.seek(self.seen)
-            return [json.loads(line) for line in log.read().split("\n") if line]
+        return [request for request in self.model.log() if request["path"].startswith(f"/{self.folder.name}/")]
 
     def journal(self):
         return Journal(self.database)
@@ -123,7 +122,7 @@ class Trial:
             assert before is None, "the checkpoint is gone"
             return None
         journal, requests = self.journal(), self.requests()
-        refused = [request["error"] for request in requests if request["status"] != 200]
+        refused = [request["error"] for request in requests if request["status"] != 200 and "fault" not in request]
         assert not refused, f"the model server refused: {refused}"
         journal.check(before=before, model=requests)
         self.check_effects(journal)
@@ -135,6 +134,14 @@ class Trial:
             audit = subprocess.run(self.agentd("verify"), env=self.settings, cwd="/", capture_output=True, text=True)
             assert audit.returncode == 0, audit.stdout + audit.stderr
         return journal
+
+    def check_end(self, journal):
+        """The end is the end: another start finds the job done, asks nobody and does nothing."""
+        asked, code = len(self.requests()), self.run()
+        assert code == 0, f"exit {code} when it was started again: {self.said()}"
+        after = self.check(journal, ended=True)
+        added = [event.kind for event in after.events[len(journal.events):]]
+        assert set(added) <= {"acquired"} and len(self.requests()) == asked, f"after the end came {added}"
 
     def check_effects(self, journal):
         """Each effect at most once; exactly once if its call is done; never if it was not started."""
@@ -163,13 +170,15 @@ def attempt(trial, kills):
         reached.append(point)
     code = trial.run()
     assert code == 0, f"exit {code}: {trial.said()}"
-    trial.check(before, ended=True)
+    trial.check_end(trial.check(before, ended=True))
     return reached
 
 
-def every_point(model):
-    """The points of an undisturbed run, each once, in order."""
+def every_point(model, after=None):
+    """The points of an undisturbed run, or of the one that goes on after a kill at `after`; each once, in order."""
     with Trial(model) as trial:
+        if after:
+            assert trial.run(at=after) == -signal.SIGKILL, trial.said()
         log = fault_points.log_file(trial.folder)
         assert trial.run(log=log) == 0, trial.said()
         trial.check(ended=True)

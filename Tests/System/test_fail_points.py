@@ -22,11 +22,15 @@ TRIALS = int(os.environ.get("AGENT_TEST_TRIALS", "300"))
 SEED = int(os.environ.get("AGENT_TEST_SEED", "1"))
 
 
-@pytest.fixture(scope="module")
-def points():
+def enumerated(after=None):
     process_tree.adopt_orphans()
     with tempfile.TemporaryDirectory() as folder, ModelServerProcess(kill_trials.script(), folder) as model:
-        return kill_trials.every_point(model)
+        return kill_trials.every_point(model, after)
+
+
+@pytest.fixture(scope="module")
+def points():
+    return enumerated()
 
 
 def chosen(points):
@@ -51,6 +55,18 @@ def test_a_kill_at_every_point_loses_nothing_and_does_nothing_twice(points):
     assert not found
     # A point that depends on who is faster may be missed.
     assert reached > 0.95 * len(trials)
+
+
+def test_a_kill_at_every_point_of_a_recovery_loses_nothing_and_does_nothing_twice(points):
+    # The last command that prints into the spool: it was running, others beside it had ended or not begun.
+    first = "write output 1"
+    assert first in points
+    recovery = enumerated(after=first)
+    trials = [[first, point] for point in chosen(recovery)]
+    assert len(trials) > 50, "the points are not all seen"
+    found, reached = report(kill_trials.side_by_side(trials))
+    assert not found
+    assert reached > 1.95 * len(trials) - 5
 
 
 def test_one_to_three_kills_anywhere_recovery_included_lose_nothing_and_do_nothing_twice(points):
