@@ -44,7 +44,7 @@ def take_over(trial):
 
 
 # Each request to the model; a command that is about to be given to its janitor; one that runs and prints.
-@pytest.mark.parametrize("point", [*(f"connect socket {number}" for number in range(1, 7)), "write output 1"])
+@pytest.mark.parametrize("point", [*(f"connect socket {number}" for number in range(1, 8)), "write output 1", "write output 3"])
 def test_an_owner_that_was_stopped_ends_with_75_and_changes_nothing(model, point):
     with Trial(model) as trial:
         first = stopped(trial, point)
