@@ -96,6 +96,11 @@ static int at_descriptor(const char *call, int descriptor) {
 
 static int at_path(const char *call, const char *path) { return is_on ? point(call, kind_of(path)) : 0; }
 
+// A name within an open folder, as the tools have it for the project tree.
+static int at_folder(const char *call, int folder, const char *path) {
+    return folder == AT_FDCWD || path[0] == '/' ? at_path(call, path) : at_descriptor(call, folder);
+}
+
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 #define UNLESS(fault)                                                                                                  \
     do {                                                                                                               \
@@ -137,6 +142,22 @@ int rename(const char *from, const char *to) {
 int unlink(const char *path) {
     UNLESS(at_path("unlink", path));
     return NEXT(unlink)(path);
+}
+int renameat(int from_folder, const char *from, int to_folder, const char *to) {
+    UNLESS(at_folder("renameat", to_folder, to));
+    return NEXT(renameat)(from_folder, from, to_folder, to);
+}
+int unlinkat(int folder, const char *path, int flags) {
+    UNLESS(at_folder("unlinkat", folder, path));
+    return NEXT(unlinkat)(folder, path, flags);
+}
+int mkdir(const char *path, mode_t mode) {
+    UNLESS(at_path("mkdir", path));
+    return NEXT(mkdir)(path, mode);
+}
+int mkdirat(int folder, const char *path, mode_t mode) {
+    UNLESS(at_folder("mkdirat", folder, path));
+    return NEXT(mkdirat)(folder, path, mode);
 }
 // What is written to a file of the project or the output of a command, and to a pipe or socket.
 ssize_t write(int descriptor, const void *bytes, size_t size) {

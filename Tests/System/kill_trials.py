@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 
 import fault_points
@@ -31,14 +30,15 @@ BACKGROUND = "f"
 
 
 def script():
-    """Both phases, calls side by side, calls that may be repeated and calls that may not, a command in the background."""
+    """Both phases, calls side by side, calls that may be repeated and calls that may not, a command in the background,
+    and a model that once has no time."""
     return {"turns": [
         plan({"title": "Work", "acceptance": "seen", "check": "test -s ledger"}, thinking="First a plan."),
         turn(call("write_file", path="ledger", content="END\n"), execute("echo a >> effects"),
              execute("echo b >> effects"), call("read_file", path="ledger")),
         turn(execute("echo c >> effects"), call("edit_file", path="ledger", old="END\n", new="d\nEND\n"),
              execute("seq 1 3000; echo e >> effects"), execute("echo f >> effects; sleep 600", background=True)),
-        turn(call("search", pattern="END", path=".")),
+        turn(call("search", pattern="END", path="."), fault={"status": 529}),
         turn(done("t1")),
         complete("effects"),
     ]}
@@ -64,10 +64,10 @@ class Trial:
         self.database = workspace / "checkpoints/job_trial.db"
         self.settings = {
             "JOB_ID": "trial", "WORKSPACE_PATH": str(workspace), "AGENT_SECRETS_DIR": str(secrets),
-            "AGENT_TASK": "Do what the script says.", "AGENT_BASE_URL": model.url, "AGENT_MAX_TOKENS": "10000000",
+            "AGENT_TASK": "Do what the script says.", "AGENT_BASE_URL": f"{model.url}/{self.folder.name}",
+            "AGENT_MAX_TOKENS": "10000000",
             "AGENT_ACCEPTANCE": "test $(wc -l < ledger) -le 2",
         }
-        self.seen = model.log_path.stat().st_size if model.log_path.exists() else 0
 
     def __enter__(self):
         return self
@@ -110,9 +110,7 @@ class Trial:
 
     def requests(self):
         """The model server's log of this job."""
-        with open(self.model.log_path, encoding="utf-8") as log:
-            log.seek(self.seen)
-            return [json.loads(line) for line in log.read().split("\n") if line]
+        return [request for request in self.model.log() if request["path"].startswith(f"/{self.folder.name}/")]
 
     def journal(self):
         return Journal(self.database)
@@ -123,7 +121,7 @@ class Trial:
             assert before is None, "the checkpoint is gone"
             return None
         journal, requests = self.journal(), self.requests()
-        refused = [request["error"] for request in requests if request["status"] != 200]
+        refused = [request["error"] for request in requests if request["status"] != 200 and "fault" not in request]
         assert not refused, f"the model server refused: {refused}"
         journal.check(before=before, model=requests)
         self.check_effects(journal)
@@ -135,6 +133,14 @@ class Trial:
             audit = subprocess.run(self.agentd("verify"), env=self.settings, cwd="/", capture_output=True, text=True)
             assert audit.returncode == 0, audit.stdout + audit.stderr
         return journal
+
+    def check_end(self, journal):
+        """The end is the end: another start finds the job done, asks nobody and does nothing."""
+        asked, code = len(self.requests()), self.run()
+        assert code == 0, f"exit {code} when it was started again: {self.said()}"
+        after = self.check(journal, ended=True)
+        added = [event.kind for event in after.events[len(journal.events):]]
+        assert set(added) <= {"acquired"} and len(self.requests()) == asked, f"after the end came {added}"
 
     def check_effects(self, journal):
         """Each effect at most once; exactly once if its call is done; never if it was not started."""
@@ -148,32 +154,55 @@ class Trial:
             allowed = {"done": {1}, "started": {0, 1}, "interrupted": {0, 1}}.get(states.get(identifier), {0})
             found = marks.pop(mark, 0)
             assert found in allowed, f"effect {mark} of {identifier}, {states.get(identifier)}, is there {found} times"
-        assert marks.pop(BACKGROUND, 0) <= 1 and not marks, f"effects of nobody: {marks}"
+        found = marks.pop(BACKGROUND, 0)
+        assert found <= 1, f"effect {BACKGROUND} of the command in the background is there {found} times"
+        assert not marks, f"effects of nobody: {marks}"
 
 
 def attempt(trial, kills):
-    """Runs the job, killed at each of these points in a run of its own, and then to its end. Returns the points reached."""
-    before, reached = None, []
+    """Runs the job, killed at each of these points in a run of its own, and then to its end.
+
+    Returns the points reached, and the violations that were seen before the end: what a fault leads to shows later.
+    """
+    before, reached, violations = None, [], []
     for point in kills:
         code = trial.run(at=point)
         assert code in (0, -signal.SIGKILL), f"exit {code} with a kill at {point}: {trial.said()}"
-        before = trial.check(before)
+        try:
+            before = trial.check(before)
+        except AssertionError as violation:
+            violations.append(f"after the kill at {point}: {violation}")
         if code == 0:
             break
         reached.append(point)
     code = trial.run()
     assert code == 0, f"exit {code}: {trial.said()}"
-    trial.check(before, ended=True)
-    return reached
+    try:
+        trial.check_end(trial.check(before, ended=True))
+    except AssertionError as violation:
+        violations.append(f"at the end: {violation}")
+    return reached, violations
 
 
-def every_point(model):
-    """The points of an undisturbed run, each once, in order."""
-    with Trial(model) as trial:
+def every_point(after=None, checked=True):
+    """The points of an undisturbed run, or of the one that goes on after a kill at `after`; each once, in order."""
+    process_tree.adopt_orphans()
+    with (tempfile.TemporaryDirectory() as folder, ModelServerProcess(script(), folder) as model,
+          Trial(model) as trial):
+        if after:
+            assert trial.run(at=after) == -signal.SIGKILL, trial.said()
         log = fault_points.log_file(trial.folder)
         assert trial.run(log=log) == 0, trial.said()
-        trial.check(ended=True)
+        if checked:
+            trial.check(ended=True)
         return fault_points.points(log)
+
+
+def points_of(folder):
+    """The points of an undisturbed run of the programs in `folder`, which may be those of a planted fault."""
+    printed = subprocess.run([sys.executable, str(HERE), "points"], env=os.environ | {"AGENT_BIN_DIR": str(folder)},
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(printed.stdout)
 
 
 def work():
@@ -182,20 +211,19 @@ def work():
     with tempfile.TemporaryDirectory() as folder, ModelServerProcess(script(), folder) as model:
         for line in sys.stdin:
             kills = json.loads(line)
-            began, verdict = time.monotonic(), {"kills": kills, "violation": None, "reached": []}
+            reached, violations = [], []
             try:
                 with Trial(model) as trial:
-                    verdict["reached"] = attempt(trial, kills)
-            except AssertionError as violation:
-                verdict["violation"] = str(violation)[:4000]
-            verdict["seconds"] = time.monotonic() - began
-            print(json.dumps(verdict), flush=True)
+                    reached, violations = attempt(trial, kills)
+            except (AssertionError, subprocess.TimeoutExpired) as violation:
+                violations = [str(violation)]
+            print(json.dumps({"kills": kills, "reached": reached, "violation": "\n".join(violations)[:4000]}), flush=True)
 
 
 def side_by_side(trials, folder=None):
-    """The verdicts on all trials of the programs in `folder`, made by two workers for each processor: a trial waits for
-    disks and the model, too."""
-    workers = min(len(trials), 2 * (os.cpu_count() or 1))
+    """The verdicts on all trials of the programs in `folder`, made by four workers for each processor: most of a trial is
+    waiting, for the disk and for the model's back-off."""
+    workers = min(len(trials), 4 * (os.cpu_count() or 1))
     running = []
     for number in range(workers):
         own = trials[number::workers]
@@ -217,4 +245,7 @@ def side_by_side(trials, folder=None):
 
 
 if __name__ == "__main__":
-    work()
+    if sys.argv[1:] == ["points"]:
+        print(json.dumps(every_point(checked=False)))
+    else:
+        work()

@@ -64,16 +64,16 @@ class ModelServer(ThreadingHTTPServer):
                                   f"{conversation.last_text[:2000]!r}")
         return turn
 
-    def fault(self, turn, position):
-        """The fault of `turn`, if one is still owed at `position`; takes it."""
+    def fault(self, turn, path, position):
+        """The fault of `turn`, if one is still owed to `path` at `position`; takes it."""
         fault = turn.get("fault")
         if fault is None:
             return None
         with self.lock:
-            given = self.faults_given.get(position, 0)
+            given = self.faults_given.get((path, position), 0)
             if given >= fault.get("times", 1):
                 return None
-            self.faults_given[position] = given + 1
+            self.faults_given[path, position] = given + 1
         return fault
 
     def record(self, entry):
@@ -185,7 +185,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.record({"time": now, "path": self.path, **entry, "status": status, **more})
 
     def answer(self, wire, conversation, turn, entry):
-        fault = self.server.fault(turn, conversation.position) or {}
+        fault = self.server.fault(turn, self.path, conversation.position) or {}
         time.sleep(turn.get("delay_ms", 0) / 1000)
         more = {"fault": fault} if fault else {}
         model = self.server.script.get("model", conversation.model)
