@@ -80,8 +80,11 @@ def at(job, run, name):
     begun = "SELECT 1 FROM call WHERE call_id = ? AND state = 'started'"
     run.until(f"the {name} wait", lambda: job.ask(begun, call_id), timeout=240)
     pipe = job.workspace / "home" / name
-    run.until("it waits", lambda: pipe.exists() and "mkfifo" not in {process for _, process in job.alive()})
-    moment = Moment(job)
+    def waits():
+        moment = pipe.exists() and Moment(job)
+        return moment and "bash" in moment.processes and "mkfifo" not in moment.processes and moment
+
+    moment = run.until("it waits", waits)
     pipe.write_text("go\n", encoding="ascii")
     return moment
 
