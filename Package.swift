@@ -146,6 +146,9 @@ let package = Package(
                 "Agent", "AgentFixtures", "Contracts", "HTTP", "LinuxSystem", "ObjectStoreConformance", "ObjectStores",
             ],
             swiftSettings: strict),
+        .testTarget(
+            name: "SnapshotsTests", dependencies: ["Agent", "AgentFixtures", "LinuxSystem", "Snapshots"],
+            swiftSettings: strict),
         .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: strict),
         .testTarget(
             name: "SQLiteTests", dependencies: ["SQLite", "LinuxSystem", "AgentFixtures"], swiftSettings: strict),

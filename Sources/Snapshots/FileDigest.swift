@@ -7,6 +7,11 @@ struct FileDigest: Equatable {
     let size: Int64
     let sha256: String
 
+    init(size: Int64, sha256: String) {
+        self.size = size
+        self.sha256 = sha256
+    }
+
     /// - Throws: `SystemError`.
     init(of path: String) throws(SystemError) {
         let file = Descriptor(adopting: try retrying("open", subject: path) { open(path, O_RDONLY | O_CLOEXEC) })

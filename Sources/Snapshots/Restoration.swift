@@ -14,6 +14,7 @@ package struct Restoration {
     private let asks: Bool
     /// For people, as it goes.
     private let say: (String) -> Void
+    private let project: ProjectRestoration
 
     package enum Outcome: Equatable {
         /// Neither a snapshot nor a checkpoint: the job's first start.
@@ -25,19 +26,24 @@ package struct Restoration {
         case restored(SnapshotManifest, hasGoneOn: Bool)
     }
 
-    package init(store: any ObjectStore, job: String, checkpoint: String, asks: Bool, say: @escaping (String) -> Void) {
+    package init(
+        store: any ObjectStore, job: String, checkpoint: String, project: ProjectRestoration, asks: Bool,
+        say: @escaping (String) -> Void
+    ) {
         library = SnapshotLibrary(store: store, job: job)
         claims = Claims(store: store, job: job, checkpoint: checkpoint)
         self.job = job
         path = checkpoint
         self.asks = asks
+        self.project = project
         self.say = say
     }
 
     /// Can be killed anywhere and run again. The job must not run on this volume.
     ///
-    /// - Throws: `ObjectStoreError`, `StoreError`, `SystemError`; the volume is as it was.
-    package func run(version: String, host: String) throws -> Outcome {
+    /// - Returns: the outcome, and that of the project tree if it was looked at.
+    /// - Throws: `ObjectStoreError`, `StoreError`, `SystemError`; the checkpoint is as it was.
+    package func run(version: String, host: String) throws -> (Outcome, ProjectRestoration.Outcome?) {
         let own = own()
         let positions = try library.positions()
         let claimed = try claims.newest()
@@ -62,26 +68,34 @@ package struct Restoration {
                 isNewest = false
                 continue
             }
-            let hasGoneOn = !manifest.final || !isNewest || (claimed ?? 0) > position.epoch
+            // Before the checkpoint: were it killed between the two, the next run would find all of the state there.
+            let tree = try project.run(manifest, from: library, by: fetched + ".tar", say: say)
+            let hasGoneOn = !manifest.final || !isNewest || (claimed ?? 0) > position.epoch || tree == .damaged
             try replace(
                 by: fetched, claimed: claimed, hasGoneOn: hasGoneOn,
                 "this volume's checkpoint was missing or older; the snapshot \(position.epoch)-\(position.seq) was put in "
-                    + "its place", version: version, host: host)
-            return .restored(manifest, hasGoneOn: hasGoneOn)
+                    + "its place" + (tree == .damaged ? ", without the project tree, whose archive is damaged" : ""),
+                version: version, host: host)
+            return (.restored(manifest, hasGoneOn: hasGoneOn), tree)
         }
         guard let own else {
-            guard !isNewest || claimed != nil else { return .nothing }
+            guard !isNewest || claimed != nil else { return (.nothing, nil) }
             throw StoreError(
                 .unusable,
                 "job \(job) has run (epoch \(claimed ?? 0)) but no whole snapshot of it is left: what it did is not "
                     + "known. Start another JOB_ID, or remove the objects jobs/\(job)/ to begin this one anew")
         }
-        if try claims.isOurs() { return .upToDate(own) }
+        if try claims.isOurs() {
+            // The tree may be lost where the checkpoint is not.
+            guard positions.contains(own) else { return (.upToDate(own), nil) }
+            let manifest = try library.manifest(of: own)
+            return (.upToDate(own), try project.run(manifest, from: library, by: fetched + ".tar", say: say))
+        }
         try replace(
             by: path, claimed: claimed, hasGoneOn: true,
             "another volume has taken the job since (epoch \(claimed ?? 0)), and left no newer snapshot",
             version: version, host: host)
-        return .overtaken(own)
+        return (.overtaken(own), nil)
     }
 
     /// Nil if there is none, or none that can be read: it is set aside then, or left to the loop, which has backups.

@@ -5,7 +5,7 @@ package import Stores
 /// The snapshots of one job in an object store: `jobs/<job>/snapshots/<epoch>-<seq>.db` and, stored after it,
 /// `….json`, the manifest.
 package struct SnapshotLibrary {
-    private let store: any ObjectStore
+    let store: any ObjectStore
     private let job: String
     private var prefix: String { "jobs/\(job)/snapshots/" }
 
@@ -19,11 +19,26 @@ package struct SnapshotLibrary {
 
     // MARK: Making
 
-    /// Takes a snapshot of the checkpoint at `path`: a copy beside it that is checked, stored and removed again.
+    /// Takes a snapshot of the checkpoint at `path`: a copy beside it that is checked, stored and removed again. The
+    /// archive of `project` comes after it, so that a large tree costs no state; `say` is told what it does not have.
     ///
-    /// - Throws: `StoreError` for the checkpoint, `ObjectStoreError` for the store; there is no new snapshot then.
+    /// - Returns: the manifest as it was stored.
+    /// - Throws: `StoreError` for the checkpoint, `ObjectStoreError` for the store: there is no new snapshot then, or
+    ///   one without the project tree; `SystemError` for the tree.
     @discardableResult
-    package func take(of path: String, reason: String, final: Bool) throws -> SnapshotManifest {
+    package func take(
+        of path: String, reason: String, final: Bool, project: ProjectArchive? = nil, say: (String) -> Void = { _ in }
+    ) throws -> SnapshotManifest {
+        var manifest = try take(of: path, reason: reason, final: final)
+        guard let project, final || manifest.project == nil else { return manifest }
+        let name = prefix + Self.name(of: manifest.position)
+        guard let part = try store(project, beside: path, name: name, say: say) else { return manifest }
+        manifest.project = part
+        try store.put(manifest.bytes, as: name + ".json")
+        return manifest
+    }
+
+    private func take(of path: String, reason: String, final: Bool) throws -> SnapshotManifest {
         let copy = path + ".snapshot"
         defer { removeFile(copy) }
         try CheckpointCopy.make(of: path, to: copy, job: job)
@@ -83,10 +98,7 @@ package struct SnapshotLibrary {
     ///   likewise, `newer` if it is of a later version of this program.
     package func fetch(_ position: CheckpointPosition, to path: String) throws -> SnapshotManifest {
         let name = prefix + Self.name(of: position)
-        let manifest = try manifest(name)
-        guard manifest.job == job, manifest.position == position, manifest.database.key == name + ".db",
-            (1...Self.databaseLimit).contains(manifest.database.size)
-        else { throw ObjectStoreError(.damaged, "the manifest \(name).json is another snapshot's") }
+        let manifest = try manifest(of: position)
         try store.get(manifest.database.key, toFile: path, limit: manifest.database.size)
         let digest = try FileDigest(of: path)
         guard digest.size == manifest.database.size, digest.sha256 == manifest.database.sha256 else {
@@ -98,6 +110,17 @@ package struct SnapshotLibrary {
         guard try CheckpointCopy.position(of: path) == position else {
             throw ObjectStoreError(.damaged, "\(name).db has the journal of another snapshot")
         }
+        return manifest
+    }
+
+    /// - Throws: `ObjectStoreError`, `StoreError`, as `fetch`.
+    func manifest(of position: CheckpointPosition) throws -> SnapshotManifest {
+        let name = prefix + Self.name(of: position)
+        let manifest = try manifest(name)
+        guard manifest.job == job, manifest.position == position, manifest.database.key == name + ".db",
+            (1...Self.databaseLimit).contains(manifest.database.size),
+            manifest.project.map({ isArchive($0, of: name) }) ?? true
+        else { throw ObjectStoreError(.damaged, "the manifest \(name).json is another snapshot's") }
         return manifest
     }
 

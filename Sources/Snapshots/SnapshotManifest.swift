@@ -28,6 +28,8 @@ package struct SnapshotManifest: Codable, Equatable, Sendable {
     /// The process that took it did nothing afterwards.
     package var final: Bool
     package var database: Part
+    /// The archive of the project tree, if there is one.
+    package var project: Part?
 
     package var position: CheckpointPosition { CheckpointPosition(epoch: epoch, seq: seq) }
 

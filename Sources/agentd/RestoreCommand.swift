@@ -17,6 +17,9 @@ struct RestoreCommand: ParsableCommand {
             damaged is passed over for the next older one. If commands may have run after the snapshot, the job asks a \
             human before it goes on (AGENT_AFTER_RESTORE=continue: it only tells the model).
 
+            A project folder that is missing or empty gets the project tree of the same snapshot, if that has one \
+            (AGENT_SNAPSHOT_PROJECT); never one of another snapshot.
+
             The job then belongs to this volume: one that still runs on another stops before its next step.
 
             It can be killed anywhere and run again. Exit codes: 0 restored, or nothing to restore (first start); 65 no \
@@ -26,18 +29,29 @@ struct RestoreCommand: ParsableCommand {
 
     @Flag(help: "Say what was done as one JSON object on stdout.") var json = false
 
+    @Flag(help: "End with 0 if AGENT_SNAPSHOT_URL is not set, for a pod that serves both.") var ifConfigured = false
+
     func run() throws {
         confineProcess("restore")
         try SnapshotWiring.work("restore") {
             let environment = processEnvironment()
             let folders = try Folders(environment: environment)
             try folders.prepare()
-            let wiring = try SnapshotWiring.needed(try SnapshotWiring(environment: environment))
-            let outcome = try Restoration(
+            let configured = try SnapshotWiring(environment: environment, restores: true)
+            if configured == nil, ifConfigured {
+                return try show(
+                    json
+                        ? JSON.object(["outcome": "not_configured"]).text
+                        : "AGENT_SNAPSHOT_URL is not set: nothing to do.")
+            }
+            let wiring = try SnapshotWiring.needed(configured)
+            let (outcome, project) = try Restoration(
                 store: wiring.store, job: folders.job.text, checkpoint: folders.database,
+                project: ProjectRestoration(
+                    path: folders.project, isOff: wiring.settings.project.occasion == .never),
                 asks: wiring.settings.asksAfterRestore, say: { say("agent-init restore: \($0)") }
             ).run(version: version, host: hostName())
-            try show(json ? Self.object(outcome).text : Self.words(outcome))
+            try show(json ? Self.object(outcome, project).text : Self.words(outcome) + Self.words(project))
         }
     }
 
@@ -55,16 +69,30 @@ struct RestoreCommand: ParsableCommand {
         }
     }
 
-    private static func object(_ outcome: Restoration.Outcome) -> JSON {
+    private static func words(_ project: ProjectRestoration.Outcome?) -> String {
+        switch project {
+        case .restored: " The project tree was restored."
+        case .absent: " The project tree is not in the snapshot: the project folder is empty."
+        case .kept: " The project folder is not empty and was left as it is."
+        case .damaged: " The project tree was not restored: its archive is damaged."
+        case .off: " The project tree was left as it is (AGENT_SNAPSHOT_PROJECT=never)."
+        case nil: ""
+        }
+    }
+
+    private static func object(_ outcome: Restoration.Outcome, _ project: ProjectRestoration.Outcome?) -> JSON {
+        var object: [String: JSON]
         switch outcome {
-        case .nothing: ["outcome": "nothing"]
-        case .upToDate(let own): ["outcome": "up_to_date", "epoch": .int(own.epoch), "seq": .int(own.seq)]
-        case .overtaken(let own): ["outcome": "overtaken", "epoch": .int(own.epoch), "seq": .int(own.seq)]
+        case .nothing: object = ["outcome": "nothing"]
+        case .upToDate(let own): object = ["outcome": "up_to_date", "epoch": .int(own.epoch), "seq": .int(own.seq)]
+        case .overtaken(let own): object = ["outcome": "overtaken", "epoch": .int(own.epoch), "seq": .int(own.seq)]
         case .restored(let manifest, let hasGoneOn):
-            [
+            object = [
                 "outcome": "restored", "epoch": .int(manifest.epoch), "seq": .int(manifest.seq),
                 "final": .bool(!hasGoneOn),
             ]
         }
+        if let project { object["project"] = .string(project.rawValue) }
+        return .object(object)
     }
 }

@@ -11,12 +11,19 @@ struct SnapshotCommand: ParsableCommand {
         discussion: "Of a running job too. AGENT_SNAPSHOT_URL says where, AGENT_SNAPSHOT_KEEP how many are kept.")
 
     @Option(help: "Why, for the manifest.") var reason = "asked"
+    @Flag(help: "With the project tree, unless AGENT_SNAPSHOT_PROJECT is never.") var project = false
     @Flag(help: .hidden) var final = false
 
     func run() throws {
         try helper {
             let wiring = try SnapshotWiring.needed(try SnapshotWiring(environment: processEnvironment()))
-            try wiring.library.take(of: wiring.folders.database, reason: reason, final: final)
+            let occasion = wiring.settings.project.occasion
+            let isArchived = occasion == .always || (project && occasion == .completion)
+            try wiring.library.take(
+                of: wiring.folders.database, reason: reason, final: final,
+                project: isArchived
+                    ? ProjectArchive(root: wiring.folders.project, excludes: wiring.settings.project.excludes) : nil,
+                say: { say("agent-init snapshot: \($0)") })
             try wiring.library.retain(wiring.settings.keep)
         }
     }

@@ -31,13 +31,15 @@ extension Confinement {
         return places
     }
 
-    /// Of what talks to the object store: the checkpoint, and the store if it is a folder.
+    /// Of what talks to the object store: the checkpoint, the store if it is a folder, and the project to be read; for
+    /// `restore` the folder that the project lies in, where it is extracted and renamed.
     static func snapshots(
-        _ folders: Folders, _ store: ObjectStoreSettings, environment: [String: String]
+        _ folders: Folders, _ store: ObjectStoreSettings, restores: Bool, environment: [String: String]
     ) -> Confinement {
         var places = Confinement()
         places.work = [folders.checkpoints] + storeFolder(of: store)
-        places.reading = systemFolders + readByAll(folders, environment)
+        if restores { places.work.append(canonicalPath(folders.project + "/..")) }
+        places.reading = systemFolders + readByAll(folders, environment) + [folders.project]
         return places
     }
 

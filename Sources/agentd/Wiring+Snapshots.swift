@@ -16,7 +16,7 @@ struct SnapshotWiring {
     /// Reads the settings, confines the process and opens the store. Nil if no store is set.
     ///
     /// - Throws: `StartError`.
-    init?(environment: [String: String]) throws(StartError) {
+    init?(environment: [String: String], restores: Bool = false) throws(StartError) {
         folders = try Folders(environment: environment)
         guard let settings = try SnapshotSettings.read(environment: environment) else { return nil }
         self.settings = settings
@@ -26,7 +26,7 @@ struct SnapshotWiring {
         store = try makeObjectStore(settings.store, secretsFolder: folders.secrets, network: network)
         guard Kernel.probe().landlock >= Kernel.neededLandlock else { return }
         do throws(JailFailure) {
-            try Confinement.snapshots(folders, settings.store, environment: environment).enter()
+            try Confinement.snapshots(folders, settings.store, restores: restores, environment: environment).enter()
         } catch {
             // It runs nothing of the model's.
             say("agent-init: warning: this process is not confined to its places: \(error)")

@@ -42,6 +42,8 @@ struct SettingsTests {
         ("AGENT_SNAPSHOT_URL", "file:///usr/share/snapshots"), ("AGENT_S3_ENDPOINT", "host:9000"),
         ("AGENT_S3_ENDPOINT", "http://me:key@host"), ("AGENT_S3_ENDPOINT", "http://host/path"),
         ("AGENT_S3_ENDPOINT", "http://host:0"), ("AGENT_S3_REGION", "eu west"),
+        ("AGENT_SNAPSHOT_PROJECT", "yes"), ("AGENT_SNAPSHOT_EXCLUDE", "/abs"), ("AGENT_SNAPSHOT_EXCLUDE", "a,../b"),
+        ("AGENT_SNAPSHOT_EXCLUDE", "a,,b"),
     ])
     func `a value that is not accepted is a configuration error that names the setting`(name: String, value: String) {
         var changes = [name: value]

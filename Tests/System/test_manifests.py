@@ -89,7 +89,7 @@ def test_the_pod_is_restricted():
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert context.get("privileged", False) is False
-        assert all("hostPort" not in port for port in container["ports"])
+        assert all("hostPort" not in port for port in container.get("ports", []))
 
 
 def test_the_pod_gives_away_no_more_than_it_must():
@@ -114,11 +114,20 @@ def test_what_is_mounted_is_what_the_image_expects():
         assert "sizeLimit" in volumes[mounts[folder]["name"]]["emptyDir"]
 
 
-def action(exit_code):
+def test_what_is_restored_is_what_the_agent_finds():
+    [restore] = POD["initContainers"]
+    assert restore["args"] == ["restore", "--if-configured"] and restore["image"] == CONTAINER["image"]
+    assert {variable["name"] for variable in restore["env"]} <= {variable["name"] for variable in CONTAINER["env"]}
+    assert all(variable in CONTAINER["env"] for variable in restore["env"])
+    assert all(mount in CONTAINER["volumeMounts"] for mount in restore["volumeMounts"])
+    assert restore["securityContext"] == CONTAINER["securityContext"]
+
+
+def action(exit_code, container="agent"):
     """What the Job controller does with a pod that ended so: the first rule that fits decides."""
     for rule in JOB["podFailurePolicy"]["rules"]:
         codes = rule.get("onExitCodes")
-        if codes and (exit_code in codes["values"]) == (codes["operator"] == "In"):
+        if codes and codes["containerName"] == container and (exit_code in codes["values"]) == (codes["operator"] == "In"):
             return rule["action"]
     return "Count"
 
@@ -128,6 +137,8 @@ def test_the_failure_policy_knows_the_exit_codes():
     assert JOB["podFailurePolicy"]["rules"][0]["onPodConditions"][0]["type"] == "DisruptionTarget"
     assert {code: action(code) for code in (1, 64, 65, 77, 78)} == dict.fromkeys((1, 64, 65, 77, 78), "FailJob")
     assert {code: action(code) for code in (70, 75, 137, 143)} == dict.fromkeys((70, 75, 137, 143), "Count")
+    assert {code: action(code, "restore") for code in (64, 65, 77, 78)} == dict.fromkeys((64, 65, 77, 78), "FailJob")
+    assert action(75, "restore") == "Count"
     assert POD["restartPolicy"] == "Never"
     assert JOB["podReplacementPolicy"] == "Failed"
 

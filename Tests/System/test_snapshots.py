@@ -127,7 +127,8 @@ def test_what_was_stopped_cleanly_is_restored_without_a_word(new_job):
     run.until("the second command", lambda: job.file("effects") == "one\ntwo\n")
     assert run.stop().code == 143
     lost = new_volume(job)
-    assert restore(job) == {"outcome": "restored", "epoch": 1, "final": True, "seq": restored_seq(job)}
+    assert restore(job) == {"outcome": "restored", "epoch": 1, "final": True, "seq": restored_seq(job),
+                            "project": "not_in_snapshot"}
     shutil.rmtree(job.project, ignore_errors=True)
     shutil.copytree(lost / "project", job.project)
     job.own(job.project, *job.project.rglob("*"))

@@ -58,7 +58,8 @@ package final class AgentLoop {
         let end = try takeSteps()
         try record(background.endAll(.stopped))
         snapshots?.finish(
-            end.outcome, isStop: end.exit == .stopped, seq: ledger.state.seq, attention: source)
+            end.outcome, isStop: end.exit == .stopped, isEnd: [.completed, .failed].contains(end.exit),
+            seq: ledger.state.seq, attention: source)
         return end
     }
 

@@ -57,11 +57,12 @@ package final class SnapshotKeeper {
         if wanted == nil, Clock.monotonic - began >= interval { wanted = "interval" }
         guard let reason = wanted else { return }
         wanted = nil
-        if seq > saved { start(reason, final: false, seq: seq) }
+        if seq > saved { start(reason, [], seq: seq) }
     }
 
     /// Makes the last snapshot of this process, and waits for it within its bound. Nothing may be committed afterwards.
-    func finish(_ reason: String, isStop: Bool, seq: Int64, attention: any Attention) {
+    /// `isEnd`: the job has ended, not only this process.
+    func finish(_ reason: String, isStop: Bool, isEnd: Bool, seq: Int64, attention: any Attention) {
         let deadline = Deadline.after(milliseconds: isStop ? stopLimit : Self.lastLimit)
         var limit = deadline
         let beat = { [stopLimit] in
@@ -74,7 +75,7 @@ package final class SnapshotKeeper {
         }
         // A store that fails is tried twice: the job's end is worth it.
         for attempt in 1...2 where !limit.hasPassed {
-            start(reason, final: true, seq: seq)
+            start(reason, ["--final"] + (isEnd ? ["--project"] : []), seq: seq)
             guard let running = snapshot else { return }
             var end: ObjectStoreProcess.End?
             while end == nil, !limit.hasPassed {
@@ -86,11 +87,11 @@ package final class SnapshotKeeper {
         }
     }
 
-    private func start(_ reason: String, final: Bool, seq: Int64) {
+    private func start(_ reason: String, _ flags: [String], seq: Int64) {
         began = Clock.monotonic
         do throws(SystemError) {
             let process = try ObjectStoreProcess(
-                program: program, arguments: ["snapshot", "--reason", reason] + (final ? ["--final"] : []),
+                program: program, arguments: ["snapshot", "--reason", reason] + flags,
                 environment: environment, among: janitors, limit: Self.snapshotLimit)
             snapshot = (process, seq)
         } catch {
@@ -103,6 +104,7 @@ package final class SnapshotKeeper {
         if end.code == 0 {
             saved = max(saved, seq)
             failures = 0
+            if !end.words.isEmpty { say(end.words) }
             return
         }
         failures += 1
@@ -110,7 +112,9 @@ package final class SnapshotKeeper {
         let pause: Int64 = min(600_000, 10000 << Int64(min(failures - 1, 6)))
         nextTry = Clock.monotonic + pause
         wanted = wanted ?? "retry"
-        say("warning: no snapshot was made, the job goes on without (next try in \(pause / 1000) s): \(end.words)")
+        say(
+            "warning: no snapshot was made or not all of it, the job goes on without (next try in \(pause / 1000) s): \(end.words)"
+        )
     }
 
     // MARK: Claims
