@@ -1,9 +1,9 @@
-/// The checkpoint's tables, version 2 (docs/CHECKPOINT_FORMAT.md).
+/// The checkpoint's tables, version 3 (docs/CHECKPOINT_FORMAT.md).
 ///
 /// `event` is the job; all other tables are what its fold says, kept in the same transactions so that other programs
 /// can read a job's state with a plain SELECT.
 enum Schema {
-    static let version: Int64 = 2
+    static let version: Int64 = 3
 
     /// Before the first table: a page size cannot be changed in WAL mode. 8 KiB is the smallest file for our rows
     /// (5.1 MB against 8.2 MB for 2,000 steps, measured).
@@ -58,6 +58,7 @@ enum Schema {
         CREATE TABLE blob (sha256 TEXT PRIMARY KEY, data TEXT NOT NULL) STRICT;
         ALTER TABLE event ADD COLUMN blob TEXT REFERENCES blob(sha256);
         CREATE INDEX llm_open ON llm(seq) WHERE state = 'intent';
-        """
+        """,
+        3: "ALTER TABLE event ADD COLUMN digest BLOB",
     ]
 }

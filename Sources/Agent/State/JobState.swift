@@ -38,7 +38,7 @@ package struct OpenCall: Codable, Equatable, Sendable {
 /// encoded of it in a snapshot has the version `formatVersion`.
 package struct JobState: Codable, Equatable, Sendable {
     /// Raised whenever a field comes, goes or changes its meaning: a snapshot of another version is not used.
-    package static let formatVersion: Int64 = 1
+    package static let formatVersion: Int64 = 2
 
     package var seq: Int64 = 0
     package var epoch: Int64 = 0
@@ -48,6 +48,8 @@ package struct JobState: Codable, Equatable, Sendable {
     package var status: Status = .waitingForTask
     /// What a paused job goes back to when it is resumed.
     package var pausedFrom: Status = .running
+    /// What a job that was stopped because its disk was full goes back to when there is room; nil if it was not.
+    package var stoppedFrom: Status?
     package var phase: Phase = .strategic
     /// From 1.
     package var phaseNumber = 1
