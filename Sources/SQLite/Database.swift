@@ -45,8 +45,9 @@ package final class Database {
         let code = sqlite3_open_v2(name, &opened, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
         guard code == SQLITE_OK, let opened else {
             let message = opened.map { String(cString: sqlite3_errmsg($0)) } ?? "out of memory"
+            let systemCode = opened.map { sqlite3_system_errno($0) } ?? 0
             sqlite3_close_v2(opened)
-            throw SQLiteError(code: code, message: "\(message): \(path)", sql: "")
+            throw SQLiteError(code: code, message: "\(message): \(path)", sql: "", systemCode: systemCode)
         }
         handle = opened
         sqlite3_busy_timeout(handle, busyTimeout)
@@ -63,6 +64,10 @@ package final class Database {
             result += isPlain ? String(UnicodeScalar(byte)) : "%" + (digits.count < 2 ? "0" : "") + digits
         }
     }
+
+    /// Leaves the -wal as it is when this connection closes, for the next one to recover: after an error of the disk
+    /// nothing more is written to it or synced.
+    package func abandon() { agent_sqlite_keep_wal_at_close(handle) }
 
     deinit {
         // close_v2 waits for the statements, whose deinit may come after ours.
@@ -151,7 +156,19 @@ package final class Database {
     }
 
     private func lastError(_ sql: String) -> SQLiteError {
-        SQLiteError(code: sqlite3_extended_errcode(handle), message: String(cString: sqlite3_errmsg(handle)), sql: sql)
+        SQLiteError(failing: handle, sql: sql)
+    }
+}
+
+extension SQLiteError {
+    /// The error of the connection's last call.
+    init(failing handle: OpaquePointer, sql: String) {
+        let code = sqlite3_extended_errcode(handle)
+        // It is kept from the last call that failed in the system, which need not be this one.
+        let isOfSystem = [SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_FULL].contains(code & 0xff)
+        self.init(
+            code: code, message: String(cString: sqlite3_errmsg(handle)), sql: sql,
+            systemCode: isOfSystem ? sqlite3_system_errno(handle) : 0)
     }
 }
 

@@ -1,4 +1,5 @@
 import CSQLite
+import Glibc
 
 /// What SQLite said: its code, its words, and the statement.
 package struct SQLiteError: Error, Equatable, CustomStringConvertible {
@@ -6,17 +7,27 @@ package struct SQLiteError: Error, Equatable, CustomStringConvertible {
     package let code: Int32
     package let message: String
     package let sql: String
+    /// The errno of the system call that failed, 0 if none did (sqlite3_system_errno).
+    package let systemCode: Int32
 
-    package init(code: Int32, message: String, sql: String) {
+    package init(code: Int32, message: String, sql: String, systemCode: Int32 = 0) {
         self.code = code
+        self.systemCode = systemCode
         self.message = message
         self.sql = sql
     }
 
     private var primary: Int32 { code & 0xff }
 
-    /// The disk or a quota is full, or the database reached its own limit.
-    package var isFull: Bool { primary == SQLITE_FULL }
+    /// The disk or a quota is full, or the database reached its own limit; nothing was changed. A file beside the
+    /// database that finds no room (the -shm) is told as an error of the disk, with errno.
+    package var isFull: Bool {
+        primary == SQLITE_FULL || ((isInputOutput || cannotOpen) && !isSynchronization && hasNoRoom)
+    }
+    private var hasNoRoom: Bool { [ENOSPC, EDQUOT].contains(systemCode) }
+    /// A failed fsync: what of the file is on the disk is unknown from then on, whatever its errno was, and a second
+    /// one would say that all is well (SQLITE_IOERR_FSYNC and SQLITE_IOERR_DIR_FSYNC).
+    private var isSynchronization: Bool { code == SQLITE_IOERR | 4 << 8 || code == SQLITE_IOERR | 5 << 8 }
     package var isBusy: Bool { primary == SQLITE_BUSY || primary == SQLITE_LOCKED }
     /// The file is damaged, or no database.
     package var isCorrupt: Bool { primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB }
@@ -27,6 +38,9 @@ package struct SQLiteError: Error, Equatable, CustomStringConvertible {
     package var isConstraint: Bool { primary == SQLITE_CONSTRAINT }
 
     package var description: String {
-        sql.isEmpty ? "SQLite \(code): \(message)" : "SQLite \(code): \(message) (in: \(sql.prefix(200)))"
+        let cause =
+            systemCode == 0 ? "" : ", \(strerror(systemCode).map { String(cString: $0) } ?? "errno \(systemCode)")"
+        let words = "SQLite \(code): \(message)\(cause)"
+        return sql.isEmpty ? words : "\(words) (in: \(sql.prefix(200)))"
     }
 }

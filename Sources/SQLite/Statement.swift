@@ -101,7 +101,6 @@ package final class Statement {
         guard let database = sqlite3_db_handle(handle) else {
             return SQLiteError(code: SQLITE_MISUSE, message: "the statement has no database", sql: sql)
         }
-        return SQLiteError(
-            code: sqlite3_extended_errcode(database), message: String(cString: sqlite3_errmsg(database)), sql: sql)
+        return SQLiteError(failing: database, sql: sql)
     }
 }

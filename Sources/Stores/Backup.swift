@@ -22,7 +22,7 @@ enum Backup {
             try retrying("rename", subject: places[0]) { rename(places[0] + ".new", places[0]) }
             try SQLiteCheckpointStore.synchronizeFolder(of: path)
         } catch {
-            throw StoreError(.inputOutput, "the backup \(places[0]) cannot be made: \(error)")
+            throw SQLiteCheckpointStore.failure(error, path, "the backup \(places[0]) cannot be made")
         }
     }
 
@@ -41,7 +41,8 @@ enum Backup {
         do throws(SystemError) {
             try SQLiteCheckpointStore.synchronize(new)
         } catch {
-            throw StoreError(.inputOutput, "the copy \(new) of \(path) cannot be made: \(error)")
+            _ = unlink(new)
+            throw SQLiteCheckpointStore.failure(error, path, "the copy \(new) of \(path) cannot be made")
         }
     }
 

@@ -20,6 +20,8 @@ package enum CheckpointAudit {
             if let owner = try database.text("SELECT job_id FROM meta"), owner != job {
                 found.append("meta: it belongs to job \(owner)")
             }
+            let version = try database.integer("SELECT schema_version FROM meta") ?? 0
+            if version >= 2 { found += try outputs(database) }
             let events: [StoredEvent]
             do throws(StoreError) {
                 events = try readEvents(database, after: 0, limit: -1, path: path)
@@ -29,10 +31,7 @@ package enum CheckpointAudit {
             found += Audit(events).violations
             found += try head(database, JobState(folding: events), events)
             found += try Projections(events).differences(database)
-            if try database.integer("SELECT schema_version FROM meta") ?? 0 >= 2 {
-                found += try outputs(database)
-                found += try snapshots(database, events)
-            }
+            if version >= 2 { found += try snapshots(database, events) }
             return found
         } catch {
             throw failure(error)

@@ -22,9 +22,11 @@ enum CheckpointLock {
                 open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
             }
         } catch {
-            let kind: StoreError.Kind =
-                [EACCES, EPERM, EROFS, ENOENT, ENOTDIR].contains(error.code) ? .place : .inputOutput
-            throw StoreError(kind, "the checkpoint \(path) cannot be locked for UID \(getuid()): \(error)")
+            let problem = "the checkpoint \(path) cannot be locked for UID \(getuid())"
+            guard [EACCES, EPERM, EROFS, ENOENT, ENOTDIR, EISDIR, ELOOP].contains(error.code) else {
+                throw SQLiteCheckpointStore.failure(error, path, problem)
+            }
+            throw StoreError(.place, "\(problem): \(error)")
         }
         let file = Descriptor(adopting: number)
         let limit = Deadline.after(milliseconds: patience)

@@ -2,6 +2,10 @@ import Agent
 import Events
 import SQLite
 
+private struct EventDamage: Error, CustomStringConvertible {
+    let description: String
+}
+
 /// Reads events in order; `limit` -1 is all. Of a database of any version up to ours.
 func readEvents(
     _ database: Database, after seq: Int64, limit: Int, path: String
@@ -10,17 +14,30 @@ func readEvents(
     do {
         // A reader may come before the owner has migrated the database.
         let version = try database.integer("SELECT schema_version FROM meta") ?? 0
-        let columns = version < 2 ? "NULL FROM event" : "data FROM event LEFT JOIN blob ON blob.sha256 = event.blob"
-        let statement = try database.statement(
-            "SELECT seq, epoch, ts, kind, body, \(columns) WHERE seq > ? ORDER BY seq LIMIT ?")
-        try statement.bind([seq, limit])
-        defer { statement.reset() }
-        while try statement.step() {
-            let event = try Event(kind: statement.text(3) ?? "", body: statement.text(4) ?? "")
+        let columns =
+            switch version {
+            case ...1: "seq, epoch, ts, kind, schema_v, '', body, NULL, NULL FROM event"
+            case 2: "\(EventDigest.columns), data, NULL FROM event LEFT JOIN blob ON blob.sha256 = event.blob"
+            default: "\(EventDigest.columns), data, digest FROM event LEFT JOIN blob ON blob.sha256 = event.blob"
+            }
+        let row = try database.statement("SELECT \(columns) WHERE seq > ? ORDER BY seq LIMIT ?")
+        try row.bind([seq, limit])
+        defer { row.reset() }
+        while try row.step() {
+            if version >= 3, row.bytes(8) != EventDigest.of(row) {
+                throw EventDamage(description: "event \(row.integer(0)) is not what was written: its digest is another")
+            }
+            let output = row.text(7)
+            if let digest = row.text(5), !digest.isEmpty, output.map(sha256) != digest {
+                throw EventDamage(
+                    description:
+                        "the output of event \(row.integer(0)) is \(output == nil ? "gone" : "not what was written")")
+            }
+            let event = try Event(kind: row.text(3) ?? "", body: row.text(6) ?? "")
             events.append(
                 StoredEvent(
-                    seq: statement.integer(0), epoch: statement.integer(1), time: statement.integer(2),
-                    event: LargeOutput.given(back: statement.text(5), to: event)))
+                    seq: row.integer(0), epoch: row.integer(1), time: row.integer(2),
+                    event: LargeOutput.given(back: output, to: event)))
         }
     } catch let error as SQLiteError {
         throw SQLiteCheckpointStore.failure(error, path)

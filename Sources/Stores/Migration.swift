@@ -21,6 +21,10 @@ struct Migration {
         guard let version, let owner else {
             throw StoreError(.unusable, "the checkpoint \(path) has no meta row; restore it from a backup")
         }
+        guard version >= 1 else {
+            throw StoreError(
+                .unusable, "the checkpoint \(path) has schema version \(version); restore it from a backup")
+        }
         guard version <= Schema.version else {
             throw StoreError(
                 .newer,
@@ -44,7 +48,7 @@ struct Migration {
             try retrying("rename", subject: copy) { rename(copy + ".new", copy) }
             try SQLiteCheckpointStore.synchronizeFolder(of: path)
         } catch {
-            throw StoreError(.inputOutput, "the copy \(copy) before the migration cannot be made: \(error)")
+            throw SQLiteCheckpointStore.failure(error, path, "the copy \(copy) before the migration cannot be made")
         }
     }
 
@@ -52,6 +56,7 @@ struct Migration {
         do throws(SQLiteError) {
             try database.transaction { () throws(SQLiteError) in
                 for next in version + 1...Schema.version { try database.execute(Schema.migrations[next] ?? "") }
+                try EventDigest.fill(database)
                 try database.run("UPDATE meta SET schema_version = ?", Schema.version)
             }
         } catch {

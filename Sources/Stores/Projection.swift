@@ -9,9 +9,13 @@ struct Projection {
     func write(_ stored: StoredEvent) throws(SQLiteError) {
         let (event, blob) = LargeOutput.taken(from: stored.event)
         if let blob { try LargeOutput.keep(blob, in: database) }
+        let (kind, body) = (event.kind, try Self.body(event))
+        let digest = EventDigest.of(
+            numbers: (stored.seq, stored.epoch, stored.time), kind: kind, version: Schema.version,
+            blob: blob?.digest ?? "", body: body)
         try database.run(
-            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", stored.seq, stored.epoch, stored.time, stored.event.kind,
-            Schema.version, try Self.body(event), blob.map(\.digest))
+            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)", stored.seq, stored.epoch, stored.time, kind,
+            Schema.version, body, blob.map(\.digest), digest)
         switch stored.event {
         case .acquired: try loseIntents()
         case .llmIntent(let intent):

@@ -13,8 +13,9 @@ extension SQLiteCheckpointStore {
     package static func opened(
         path: String, job: String, version: String, host: String, asks: Bool
     ) throws(StoreError) -> SQLiteCheckpointStore {
+        mendModes(path)
         // Two that start at the same time would make, or repair, the same files by the same names.
-        try CheckpointLock.with(path) { () throws(StoreError) in
+        return try CheckpointLock.with(path) { () throws(StoreError) in
             try openedAlone(path: path, job: job, version: version, host: host, asks: asks)
         }
     }
@@ -23,8 +24,11 @@ extension SQLiteCheckpointStore {
         path: String, job: String, version: String, host: String, asks: Bool
     ) throws(StoreError) -> SQLiteCheckpointStore {
         let damage: StoreError
-        if access(path, F_OK) != 0, Backup.places(of: path).contains(where: { access($0, F_OK) == 0 }) {
-            damage = StoreError(.unusable, "the checkpoint \(path) is gone")
+        if try !isThere(path), let trace = trace(of: path) {
+            damage = StoreError(
+                .unusable,
+                "the checkpoint \(path) is gone, but \(trace) is there; put the database back from a backup, or move that "
+                    + "away to begin the job anew")
         } else {
             do throws(StoreError) {
                 let store = try SQLiteCheckpointStore(path: path, job: job)
@@ -87,7 +91,7 @@ private struct Repair {
             try retrying("rename", subject: path) { rename(new, path) }
             try SQLiteCheckpointStore.synchronizeFolder(of: path)
         } catch {
-            throw StoreError(.inputOutput, "the backup \(backup) cannot be put in place: \(error)")
+            throw SQLiteCheckpointStore.failure(error, path, "the backup \(backup) cannot be put in place")
         }
     }
 
@@ -125,8 +129,7 @@ private struct Repair {
         try store.raiseEpoch(to: max(lost?.epoch ?? 0, superseding?.epoch ?? 0))
         if superseding?.hasGoneOn == false { return try store.foldIn() }
         let ledger = try Ledger(store: store, version: version, host: host)
-        // The acquisition is the last event.
-        let last = ledger.state.seq - 1
+        let last = ledger.found
         try ledger.commit(
             .restored(
                 .init(

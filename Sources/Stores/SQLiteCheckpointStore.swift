@@ -13,6 +13,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
     private let database: Database
     private let path: String
     private let job: String
+    private let reserve: Reserve?
     private var epoch: Int64 = 0
     /// The journal as `load` has read it.
     private var loaded: (state: JobState, events: [StoredEvent])?
@@ -24,12 +25,13 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         self.path = path
         self.job = job
         let place = { (error: SQLiteError) in Self.failure(error, path) }
-        if access(path, F_OK) != 0 { try Self.create(path: path, job: job) }
+        if try !Self.isThere(path) { try Self.create(path: path, job: job) }
         do throws(SQLiteError) {
             database = try Self.connect(path)
         } catch {
             throw place(error)
         }
+        reserve = Reserve(of: path)
         try Migration(database: database, path: path).run(job: job)
         try inspect()
     }
@@ -83,6 +85,8 @@ package final class SQLiteCheckpointStore: CheckpointStore {
             // Everything into the one file: a rename does not take a -wal along.
             try database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         } catch {
+            // What is left of it would take what little room there is.
+            for suffix in ["", "-wal", "-shm"] { _ = unlink(new + suffix) }
             throw failure(error, path)
         }
         _ = chmod(new, 0o600)
@@ -91,7 +95,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
             try retrying("rename", subject: path) { rename(new, path) }
             try synchronizeFolder(of: path)
         } catch {
-            throw StoreError(.inputOutput, "the checkpoint \(path) cannot be made: \(error)")
+            throw failure(error, path, "the checkpoint \(path) cannot be made")
         }
     }
 
@@ -102,7 +106,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
 
     /// Makes the names in the file's folder durable.
     static func synchronizeFolder(of path: String) throws(SystemError) {
-        try synchronize(path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 })
+        try synchronize(folder(of: path))
     }
 
     // MARK: Checking
@@ -136,22 +140,6 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         }
     }
 
-    /// SQLite's error as the contract's.
-    static func failure(_ error: SQLiteError, _ path: String) -> StoreError {
-        if error.isCorrupt || error.isSchema {
-            return StoreError(
-                .unusable, "the checkpoint \(path) is damaged (\(error)); it is left as it is: restore it from a backup"
-            )
-        }
-        if error.isFull {
-            return StoreError(.full, "the disk of the checkpoint \(path) is full (\(error)); make room and start again")
-        }
-        if error.cannotOpen {
-            return StoreError(.place, "the checkpoint \(path) cannot be opened for UID \(getuid()) (\(error))")
-        }
-        return StoreError(.inputOutput, "the checkpoint \(path) fails (\(error)); check the volume and start again")
-    }
-
     // MARK: Use
 
     /// Reads the journal, so that one that cannot be read is found before anything is changed.
@@ -166,6 +154,16 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         }
         loaded = (state, try readEvents(database, after: state.seq, limit: -1, path: path))
     }
+
+    package func reserveRoom() throws(StoreError) {
+        do throws(SystemError) {
+            try reserve?.make()
+        } catch {
+            throw Self.failure(error, path, "there is no room for \(reserve?.path ?? "")")
+        }
+    }
+
+    package func releaseRoom() { reserve?.free() }
 
     package func acquire() throws(StoreError) -> Acquisition {
         let map = { [path] (error: SQLiteError) in Self.failure(error, path) }
@@ -183,6 +181,14 @@ package final class SQLiteCheckpointStore: CheckpointStore {
                 epoch = try database.integer("SELECT epoch FROM head") ?? 0
             } catch {
                 throw map(error)
+            }
+            // An epoch that has been given would let its owner go on beside this one.
+            let last = loaded.map { $0.events.last?.epoch ?? $0.state.epoch } ?? 0
+            guard epoch > last else {
+                throw StoreError(
+                    .unusable,
+                    "the epoch in the head of \(path) is \(epoch - 1), the journal has \(last); restore it from a backup"
+                )
             }
         }
         defer { loaded = nil }
@@ -209,19 +215,25 @@ package final class SQLiteCheckpointStore: CheckpointStore {
 
     package func append(_ events: [StoredEvent], state: JobState) throws(StoreError) {
         let map = { [path] (error: SQLiteError) in Self.failure(error, path) }
-        try database.transaction(mapping: map) { () throws(StoreError) in
-            try checkOwnership(of: events)
-            do throws(SQLiteError) {
-                for stored in events { try Projection(database: database).write(stored) }
-                try Projection(database: database).writeHead(state, todos: events.contains(where: \.changesTodos))
-                if events.contains(where: \.isPhaseBoundary) { try StateSnapshot.write(state, to: database) }
-            } catch {
-                throw map(error)
+        do throws(StoreError) {
+            try database.transaction(mapping: map) { () throws(StoreError) in
+                try checkOwnership(of: events)
+                do throws(SQLiteError) {
+                    for stored in events { try Projection(database: database).write(stored) }
+                    try Projection(database: database).writeHead(state, todos: events.contains(where: \.changesTodos))
+                    if events.contains(where: \.isPhaseBoundary) { try StateSnapshot.write(state, to: database) }
+                } catch {
+                    throw map(error)
+                }
             }
+            guard events.contains(where: \.isPhaseBoundary) else { return }
+            try foldInAtBoundary()
+        } catch {
+            // After a failed fsync nobody knows what is on the disk, and a second one would say that all is well
+            // (Rebello et al., Can Applications Recover from fsync Failures?, USENIX ATC 2020).
+            if error.kind == .inputOutput { database.abandon() }
+            throw error
         }
-        guard events.contains(where: \.isPhaseBoundary) else { return }
-        // The WAL is folded in at phase boundaries, where nothing waits for it. A reader may be in the way: next time.
-        try? database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         do throws(StoreError) {
             // A moment is enough for whoever opens it, and a backup can be left out once.
             try CheckpointLock.with(path, patience: 1000) { () throws(StoreError) in
@@ -231,6 +243,16 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         } catch {
             // The job does not depend on it; the loop's stderr is in the log.
             _ = try? writeAll(2, "no backup of the checkpoint was made: \(error)\n")
+        }
+    }
+
+    /// Folds the WAL in at a phase boundary, where nothing waits for it. A reader may be in the way, or there is no room:
+    /// next time. What was committed stays in the -wal until then.
+    private func foldInAtBoundary() throws(StoreError) {
+        do throws(SQLiteError) {
+            try database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        } catch {
+            guard error.isBusy || error.isFull else { throw Self.failure(error, path) }
         }
     }
 

@@ -59,7 +59,7 @@ enum Schema {
         ALTER TABLE event ADD COLUMN blob TEXT REFERENCES blob(sha256);
         CREATE INDEX llm_open ON llm(seq) WHERE state = 'intent';
         """,
-        // The same tables: an older program does not know the kind `compacted`, and must not take it for damage.
-        3: "",
+        // The kind `compacted`, which an older program does not know and must not take for damage; a digest of each event.
+        3: "ALTER TABLE event ADD COLUMN digest BLOB",
     ]
 }

@@ -16,14 +16,11 @@ enum StateSnapshot {
         try database.run("DELETE FROM snapshot WHERE seq NOT IN (SELECT seq FROM snapshot ORDER BY seq DESC LIMIT 2)")
     }
 
-    /// The newest that may stand for the events before it, nil if there is none: they must be readable all the same, or
-    /// the damage would be found only by those who look at them.
+    /// The newest that may stand for the events before it, nil if there is none: they must be as they were written all the
+    /// same, or the damage would be found only by those who look at them.
     static func usable(in database: Database) throws(SQLiteError) -> JobState? {
         guard let state = try newest(in: database) else { return nil }
-        let known = Event.kinds.map { "'\($0)'" }.joined(separator: ", ")
-        let damaged = try database.integer(
-            "SELECT count(*) FROM event WHERE seq <= ? AND (kind NOT IN (\(known)) OR NOT json_valid(body))", state.seq)
-        return damaged == 0 ? state : nil
+        return try EventDigest.firstDamaged(in: database, through: state.seq) == nil ? state : nil
     }
 
     /// The newest whose form and digest are right, nil if there is none.

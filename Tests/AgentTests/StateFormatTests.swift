@@ -21,6 +21,7 @@ struct StateFormatTests {
         journal.append(
             .llmFailed(.init(turn: 3, attempt: 1, kind: .overloaded, message: "busy", retryAt: 99)))
         journal.append(.commandReceived(.init(id: "c2", kind: .pause, text: "")))
+        journal.append(.statusChanged(.init(status: .needsInput(reason: "full"), cause: .diskFull)))
         return journal
     }
 
@@ -33,17 +34,17 @@ struct StateFormatTests {
         }
     }
 
-    @Test func `the form of version 1 has these fields`() throws {
+    @Test func `the form of version 2 has these fields`() throws {
         let data = try JSONEncoder().encode(journal().state)
         let names = try JSON(parsing: data).object.map { $0.keys.sorted() }
-        #expect(JobState.formatVersion == 1)
+        #expect(JobState.formatVersion == 2)
         #expect(
             names == [
                 "answersWithoutCall", "background", "callCounts", "calls", "callsWithoutProgress", "epoch",
                 "failingSince",
                 "failures",
                 "hasNewInput", "lastStop", "messages", "notes", "pausedFrom", "phase", "phaseNumber", "plan",
-                "seenCommands", "seq", "spent", "status", "stepsInPhase", "task", "time", "todos", "wantsTactical",
+                "seenCommands", "seq", "spent", "status", "stepsInPhase", "stoppedFrom", "task", "time", "todos", "wantsTactical",
                 "wasToldOfStall",
             ])
     }

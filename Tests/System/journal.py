@@ -1,5 +1,7 @@
 """A job's checkpoint as other programs read it, and what must hold of it whatever was killed and when."""
 
+import contextlib
+import hashlib
 import json
 import pathlib
 import shutil
@@ -34,6 +36,21 @@ class Event:
         return f"{self.seq} {self.kind}"
 
 
+def digests(database):
+    """The digest that each event's row must have, by number (docs/CHECKPOINT_FORMAT.md)."""
+    rows = database.execute("SELECT seq, epoch, ts, kind, schema_v, coalesce(blob, ''), body FROM event")
+    return {row[0]: hashlib.sha256("\n".join(map(str, row)).encode()).digest()[:16] for row in map(tuple, rows)}
+
+
+def forge(path, statement):
+    """Changes a checkpoint as its writer would have: with digests that fit."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(statement)
+        for seq, digest in digests(database).items():
+            database.execute("UPDATE event SET digest = ? WHERE seq = ?", (digest, seq))
+        database.commit()
+
+
 class Journal:
     """All rows, read from a copy: a look must not be the one that recovers the WAL of a killed process."""
 
@@ -53,6 +70,8 @@ class Journal:
             self.calls = [dict(row) for row in database.execute("SELECT * FROM call ORDER BY turn, ord")]
             self.requests = [dict(row) for row in database.execute("SELECT * FROM llm ORDER BY seq")]
             self.todos = [dict(row) for row in database.execute("SELECT * FROM todo ORDER BY ord")]
+            self.forged = [seq for seq, digest in digests(database).items()
+                           if database.execute("SELECT digest FROM event WHERE seq = ?", (seq,)).fetchone()[0] != digest]
             database.close()
 
     def of(self, kind):
@@ -76,6 +95,7 @@ class Journal:
     def check(self, before=None, model=None):
         """Raises AssertionError unless every invariant holds. `before`: the journal at an earlier moment."""
         assert self.integrity == ["ok"]
+        assert self.forged == [], "a row is not what its digest says"
         assert [event.seq for event in self.events] == list(range(1, len(self.events) + 1)), "seq has a gap"
         assert self.head["seq"] == len(self.events)
         self.check_epochs()

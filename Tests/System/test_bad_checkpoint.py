@@ -58,6 +58,8 @@ DAMAGES = {
     "a gap in the journal": lambda path: change(path, "DELETE FROM event WHERE seq = 3"),
     "an event of an unknown kind": lambda path: change(path, "UPDATE event SET kind = 'dreamt' WHERE seq = 4"),
     "a body that is no JSON": lambda path: change(path, "UPDATE event SET body = '{' WHERE seq = 4"),
+    "another body that could be": lambda path: change(path, "UPDATE event SET body = replace(body, 'a', 'b') WHERE seq = 4"),
+    "an epoch that went back": lambda path: change(path, "UPDATE head SET epoch = 0"),
     "its head gone": lambda path: change(path, "DELETE FROM head"),
 }
 
@@ -204,14 +206,61 @@ def test_another_jobs_checkpoint(new_job):
     end_well(job)
 
 
-def test_a_checkpoint_that_cannot_be_read(new_job):
+def test_a_checkpoint_whose_mode_was_taken_away_gets_it_back(new_job):
+    """A command can do that: it runs under the same user, and Landlock has no hook for chmod."""
+    job = with_a_checkpoint(new_job)
+    for path in job.checkpoints.iterdir():
+        path.chmod(0)
+    job.checkpoints.chmod(0)
+    end_well(job)
+    assert {path.stat().st_mode & 0o777 for path in job.checkpoints.glob("*.db*")} == {0o600}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_a_checkpoint_of_another_user(new_job):
+    job = with_a_checkpoint(new_job)
+    folded(job)
+    os.chown(job.database, 4242, 4242)
+    job.database.chmod(0o600)
+    refuse(job, 78, "configuration", str(job.database), f"UID {UID}")
+    job.own(job.database)
+    end_well(job)
+
+
+def moved(job, way):
+    """Puts something else in the place of the checkpoint; returns where that is now."""
+    folded(job)
+    away = job.root / "moved.db"
+    job.database.rename(away)
+    if way == "a folder":
+        job.database.mkdir()
+    else:
+        job.database.symlink_to(away if way == "a symbolic link" else job.root / "nowhere")
+    return away
+
+
+@pytest.mark.parametrize("way", ["a folder", "a symbolic link", "a symbolic link to nothing"])
+def test_something_else_in_the_place_of_the_checkpoint_is_no_new_job(new_job, way):
+    job = with_a_checkpoint(new_job)
+    away = moved(job, way)
+    asked = len(job.model.log())
+    refuse(job, 78, "configuration", str(job.database), "put the checkpoint itself there")
+    assert len(job.model.log()) == asked
+    if job.database.is_symlink():
+        job.database.unlink()
+    else:
+        job.database.rmdir()
+    away.rename(job.database)
+    end_well(job)
+
+
+def test_a_checkpoint_that_is_gone_with_its_backups_is_no_new_job(new_job):
     job = with_a_checkpoint(new_job)
     for path in job.checkpoints.glob(f"{job.database.name}*"):
-        path.chmod(0)
-    refuse(job, 78, "configuration", str(job.database), f"UID {UID}")
-    for path in job.checkpoints.glob(f"{job.database.name}*"):
-        path.chmod(0o600)
-    end_well(job)
+        path.unlink()
+    asked = len(job.model.log())
+    refuse(job, 65, "checkpoint_unusable", str(job.database), "is gone", "job_job-1.reserve")
+    assert not job.database.exists() and len(job.model.log()) == asked
 
 
 # MARK: The machine

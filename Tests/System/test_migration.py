@@ -12,6 +12,8 @@ from turns import call, execute, job_of, turn
 
 FIXTURES = pathlib.Path(__file__).with_name("fixtures")
 VERSIONS = sorted(int(path.stem.split("-")[1]) for path in FIXTURES.glob("checkpoint-*.sql"))
+OPEN = {1: [], 2: ["3.0"]}
+"""The commands that ran in the background when a fixture's job was killed."""
 SCRIPT = job_of(turn(execute("echo one >> effects; seq 1 3000"), call("read_file", path="effects")),
                 turn(execute("[ -e stays ] || { echo x > stays; sleep 600; }", timeout_seconds=600)),
                 turn(execute("echo two >> effects")), deliverables=["stays"])
@@ -26,6 +28,7 @@ def dump(path):
 def old(new_job, request):
     """The job as that version left it."""
     job = new_job(SCRIPT)
+    job.version = request.param
     for folder in (job.checkpoints, job.project):
         folder.mkdir(mode=0o700)
     with contextlib.closing(sqlite3.connect(job.database)) as database:
@@ -45,6 +48,8 @@ def test_a_job_of_an_older_version_goes_on(old):
     assert old.file("effects") == "one\ntwo\n" and old.status()["calls"]["interrupted"] == 1
     assert len(journal.events) > len(rows) and journal.events[len(rows)].kind == "acquired"
     assert old.agent("verify").returncode == 0
+    assert [(event["call"], event["how"]) for event in journal.of("background_ended")] == [
+        (call, "lost") for call in OPEN[old.version]]
     # What it was before is there as a copy.
     copies = list(old.checkpoints.glob("job_job-1.db.v*"))
     assert len(copies) == 1 and dump(copies[0]) == before and copies[0].stat().st_mode & 0o077 == 0

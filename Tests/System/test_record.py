@@ -11,6 +11,7 @@ import pytest
 
 from job import STEP_HANGS, UID, Job
 from job_ends import end_well
+from journal import forge
 from turns import SMALL_JOB, call, complete, done, execute, job_of, plan, turn
 
 WAITS = "echo one >> effects; until [ -e ../home/go ]; do sleep 0.05; done"
@@ -37,12 +38,6 @@ def shown(job, *arguments):
     done = job.agent(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def change(job, statement):
-    with contextlib.closing(sqlite3.connect(job.database)) as database:
-        database.execute(statement)
-        database.commit()
 
 
 # MARK: history, status, export
@@ -140,7 +135,7 @@ VIOLATIONS = {
 @pytest.mark.parametrize("statement", VIOLATIONS)
 def test_verify_finds_what_does_not_hold(finished, statement):
     assert shown(finished, "verify").startswith("All holds: ")
-    change(finished, statement)
+    forge(finished.database, statement)
     looked = finished.agent("verify")
     assert looked.returncode == 65 and VIOLATIONS[statement] in looked.stdout + looked.stderr
 

@@ -46,6 +46,7 @@ package final class AgentLoop {
             try ledger.commit(ends + [.commandReceived(command)] + (isFirstTask ? [Self.opening] : []))
         }
         self.display = display
+        ledger.onFull = { background.endAll(.stopped) }
     }
 
     /// Runs the job to its end or to the end of this process.

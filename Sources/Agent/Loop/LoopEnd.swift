@@ -20,6 +20,7 @@ package struct LoopEnd: Equatable, Sendable {
             case .configuration: "configuration"
             case .notPermitted: "not_permitted"
             case .usage: "usage"
+            case .tryAgain: "storage"
             default: "error"
             }
         self.init(error.exit, outcome: outcome, reason: error.description)
@@ -30,7 +31,8 @@ package struct LoopEnd: Equatable, Sendable {
         case .fenced: self.init(.tryAgain, outcome: "fenced", reason: error.description)
         case .unusable, .foreign, .newer:
             self.init(.checkpointUnusable, outcome: "checkpoint_unusable", reason: error.description)
-        case .full, .inputOutput, .replaced: self.init(.tryAgain, outcome: "storage", reason: error.description)
+        case .full: self.init(.tryAgain, outcome: "disk_full", reason: error.description)
+        case .inputOutput, .replaced: self.init(.tryAgain, outcome: "storage", reason: error.description)
         case .place: self.init(.configuration, outcome: "configuration", reason: error.description)
         }
     }

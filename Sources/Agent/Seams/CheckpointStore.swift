@@ -29,8 +29,10 @@ package struct StoreError: Error, Equatable, CustomStringConvertible {
         case replaced
         /// It was written by a newer version.
         case newer
-        /// The file system has no room, or fails.
-        case full, inputOutput
+        /// The file system has no room: nothing was changed, and with room the same succeeds.
+        case full
+        /// The file system fails: whether the last commit is on the disk is known only when it is opened again.
+        case inputOutput
         /// The place cannot hold a checkpoint (network file system, no permission).
         case place
     }
@@ -70,8 +72,12 @@ package struct Acquisition: Sendable {
 ///   none of them. Their numbers go on without a gap and their epoch is the owner's; anything else is refused.
 ///   `state` is the fold after them; implementations keep of it what readers need, and may give it back in a later
 ///   `Acquisition` instead of the events that it is the fold of.
+/// - `reserveRoom` makes sure that after a `full` there is still room for a last commit of some MiB: `releaseRoom` gives
+///   it to the commits that follow. It throws `full` if there is no such room.
 /// - A store is used from one thread. After a throw other than of `full` it is not used again.
 package protocol CheckpointStore: AnyObject {
+    func reserveRoom() throws(StoreError)
+    func releaseRoom()
     func acquire() throws(StoreError) -> Acquisition
     func append(_ events: [StoredEvent], state: JobState) throws(StoreError)
 }

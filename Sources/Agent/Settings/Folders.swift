@@ -92,6 +92,9 @@ package struct Folders: Equatable, Sendable {
 
     /// Makes the folders that are missing and checks that the checkpoint can live where it is.
     package func prepare() throws(StartError) {
+        // Whatever made them, only we may use them; and a command, which runs under the same user, can have taken their
+        // mode away.
+        for folder in [checkpoints, outputs, gasps] { _ = chmod(folder, 0o700) }
         try make([
             ("WORKSPACE_PATH", workspace, 0o755), ("AGENT_CHECKPOINT_DIR", checkpoints, 0o700),
             ("AGENT_CHECKPOINT_DIR", outputs, 0o700), ("AGENT_CHECKPOINT_DIR", gasps, 0o700),
@@ -114,6 +117,12 @@ package struct Folders: Equatable, Sendable {
             do throws(SystemError) {
                 try makeFolder(path, mode: mode)
             } catch {
+                if [ENOSPC, EDQUOT, EIO].contains(error.code) {
+                    throw StartError(
+                        .tryAgain,
+                        "\(setting): the folder \(path) cannot be made (\(error)); make room on its volume, or check it, "
+                            + "and start again")
+                }
                 throw StartError(
                     .configuration,
                     "\(setting): the folder \(path) cannot be made (\(error)); mount a writable volume there or make "
@@ -131,8 +140,6 @@ package struct Folders: Equatable, Sendable {
     }
 
     private func checkCheckpoints() throws(StartError) {
-        // Whatever made the folder, only we may read what is in it.
-        _ = chmod(checkpoints, 0o700)
         let kind: FileSystemKind
         do throws(SystemError) {
             kind = try FileSystemKind(of: checkpoints)

@@ -302,10 +302,16 @@ package enum Event: Equatable, Sendable {
     }
 
     package struct StatusChanged: Codable, Equatable, Sendable {
+        package enum Cause: String, Codable, Sendable {
+            /// The checkpoint's volume is full. The next process that finds room there goes on by itself.
+            case diskFull = "disk_full"
+        }
         package var status: Status
+        package var cause: Cause?
 
-        package init(status: Status) {
+        package init(status: Status, cause: Cause? = nil) {
             self.status = status
+            self.cause = cause
         }
     }
 }

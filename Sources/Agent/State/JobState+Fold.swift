@@ -36,7 +36,9 @@ extension JobState {
         case .noted(let body): note(body)
         case .compacted(let body): compact(body)
         case .verified(let body): verify(body)
-        case .statusChanged(let body): status = body.status
+        case .statusChanged(let body):
+            stoppedFrom = body.cause == .diskFull ? stoppedFrom ?? status : nil
+            status = body.status
         case .backgroundEnded(let body):
             background.removeAll { $0.id == body.call }
             if !body.content.isEmpty { notes.append(body.content) }

@@ -48,6 +48,8 @@ package struct JobState: Codable, Equatable, Sendable {
     package var status: Status = .waitingForTask
     /// What a paused job goes back to when it is resumed.
     package var pausedFrom: Status = .running
+    /// What a job that was stopped because its disk was full goes back to when there is room; nil if it was not.
+    package var stoppedFrom: Status?
     package var phase: Phase = .strategic
     /// From 1.
     package var phaseNumber = 1
