@@ -31,7 +31,7 @@ package struct ProjectExtraction: ~Copyable {
                 try make(entry)
             } catch {
                 // A member that is there twice, under a link, under a file, or in a folder that is not there.
-                guard ![EEXIST, ELOOP, ENOTDIR, ENOENT, EXDEV, ENAMETOOLONG, EINVAL].contains(error.code) else {
+                guard [EEXIST, ELOOP, ENOTDIR, ENOENT, EXDEV, ENAMETOOLONG, EINVAL].contains(error.code) else {
                     throw error
                 }
                 throw tarDamage("\(error)")
