@@ -201,7 +201,7 @@ def work():
             print(json.dumps(verdict), flush=True)
 
 
-def side_by_side(trials, folder=None):
+def side_by_side(trials, folder=None, program=HERE):
     """The verdicts on all trials of the programs in `folder`, made by two workers for each processor: a trial waits for
     disks and the model, too."""
     workers = min(len(trials), 2 * (os.cpu_count() or 1))
@@ -209,7 +209,7 @@ def side_by_side(trials, folder=None):
     for number in range(workers):
         own = trials[number::workers]
         process = subprocess.Popen(
-            [sys.executable, str(HERE)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, str(program)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env=os.environ | {"AGENT_BIN_DIR": str(folder or programs())})
         # Short lines for a pipe of 64 KiB: a worker takes them as it comes to them.
         process.stdin.write("".join(json.dumps(kills) + "\n" for kills in own))
