@@ -35,17 +35,15 @@ struct WriteAheadEnd: ~Copyable {
 
     /// Nil if there is no such file, or it has no frame that could count.
     private init?(_ path: String) {
-        let number = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-        guard number >= 0 else { return nil }
-        file = Descriptor(adopting: number)
+        file = Descriptor(adopting: open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK))
         var head = [UInt8](repeating: 0, count: Self.header)
-        guard pread(number, &head, Self.header, 0) == Self.header else { return nil }
+        let isWhole = pread(file.number, &head, Self.header, 0) == Self.header
         let magic = Self.big(head, 0)
         page = Int(Self.big(head, 8))
-        guard magic | 1 == 0x377f_0683, page >= 512, page <= 65536, page & (page - 1) == 0 else { return nil }
         isBigEndian = magic & 1 == 1
         salt = Array(head[16..<24])
         sums = (Self.big(head, 24), Self.big(head, 28))
+        guard isWhole, magic | 1 == 0x377f_0683, page >= 512, page <= 65536, page & (page - 1) == 0 else { return nil }
     }
 
     private mutating func count() -> Int {

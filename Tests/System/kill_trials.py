@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 
 import fault_points
@@ -32,7 +31,7 @@ BACKGROUND = "f"
 
 def script():
     """Both phases, calls side by side, calls that may be repeated and calls that may not, a command in the background,
-    and a model that has once no time."""
+    and a model that once has no time."""
     return {"turns": [
         plan({"title": "Work", "acceptance": "seen", "check": "test -s ledger"}, thinking="First a plan."),
         turn(call("write_file", path="ledger", content="END\n"), execute("echo a >> effects"),
@@ -155,34 +154,55 @@ class Trial:
             allowed = {"done": {1}, "started": {0, 1}, "interrupted": {0, 1}}.get(states.get(identifier), {0})
             found = marks.pop(mark, 0)
             assert found in allowed, f"effect {mark} of {identifier}, {states.get(identifier)}, is there {found} times"
-        assert marks.pop(BACKGROUND, 0) <= 1 and not marks, f"effects of nobody: {marks}"
+        found = marks.pop(BACKGROUND, 0)
+        assert found <= 1, f"effect {BACKGROUND} of the command in the background is there {found} times"
+        assert not marks, f"effects of nobody: {marks}"
 
 
 def attempt(trial, kills):
-    """Runs the job, killed at each of these points in a run of its own, and then to its end. Returns the points reached."""
-    before, reached = None, []
+    """Runs the job, killed at each of these points in a run of its own, and then to its end.
+
+    Returns the points reached, and the violations that were seen before the end: what a fault leads to shows later.
+    """
+    before, reached, violations = None, [], []
     for point in kills:
         code = trial.run(at=point)
         assert code in (0, -signal.SIGKILL), f"exit {code} with a kill at {point}: {trial.said()}"
-        before = trial.check(before)
+        try:
+            before = trial.check(before)
+        except AssertionError as violation:
+            violations.append(f"after the kill at {point}: {violation}")
         if code == 0:
             break
         reached.append(point)
     code = trial.run()
     assert code == 0, f"exit {code}: {trial.said()}"
-    trial.check_end(trial.check(before, ended=True))
-    return reached
+    try:
+        trial.check_end(trial.check(before, ended=True))
+    except AssertionError as violation:
+        violations.append(f"at the end: {violation}")
+    return reached, violations
 
 
-def every_point(model, after=None):
+def every_point(after=None, checked=True):
     """The points of an undisturbed run, or of the one that goes on after a kill at `after`; each once, in order."""
-    with Trial(model) as trial:
+    process_tree.adopt_orphans()
+    with (tempfile.TemporaryDirectory() as folder, ModelServerProcess(script(), folder) as model,
+          Trial(model) as trial):
         if after:
             assert trial.run(at=after) == -signal.SIGKILL, trial.said()
         log = fault_points.log_file(trial.folder)
         assert trial.run(log=log) == 0, trial.said()
-        trial.check(ended=True)
+        if checked:
+            trial.check(ended=True)
         return fault_points.points(log)
+
+
+def points_of(folder):
+    """The points of an undisturbed run of the programs in `folder`, which may be those of a planted fault."""
+    printed = subprocess.run([sys.executable, str(HERE), "points"], env=os.environ | {"AGENT_BIN_DIR": str(folder)},
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(printed.stdout)
 
 
 def work():
@@ -191,20 +211,19 @@ def work():
     with tempfile.TemporaryDirectory() as folder, ModelServerProcess(script(), folder) as model:
         for line in sys.stdin:
             kills = json.loads(line)
-            began, verdict = time.monotonic(), {"kills": kills, "violation": None, "reached": []}
+            reached, violations = [], []
             try:
                 with Trial(model) as trial:
-                    verdict["reached"] = attempt(trial, kills)
-            except AssertionError as violation:
-                verdict["violation"] = str(violation)[:4000]
-            verdict["seconds"] = time.monotonic() - began
-            print(json.dumps(verdict), flush=True)
+                    reached, violations = attempt(trial, kills)
+            except (AssertionError, subprocess.TimeoutExpired) as violation:
+                violations = [str(violation)]
+            print(json.dumps({"kills": kills, "reached": reached, "violation": "\n".join(violations)[:4000]}), flush=True)
 
 
 def side_by_side(trials, folder=None, program=HERE):
-    """The verdicts on all trials of the programs in `folder`, made by two workers for each processor: a trial waits for
-    disks and the model, too."""
-    workers = min(len(trials), 2 * (os.cpu_count() or 1))
+    """The verdicts on all trials of the programs in `folder`, made by four workers for each processor: most of a trial is
+    waiting, for the disk and for the model's back-off."""
+    workers = min(len(trials), 4 * (os.cpu_count() or 1))
     running = []
     for number in range(workers):
         own = trials[number::workers]
@@ -226,4 +245,7 @@ def side_by_side(trials, folder=None, program=HERE):
 
 
 if __name__ == "__main__":
-    work()
+    if sys.argv[1:] == ["points"]:
+        print(json.dumps(every_point(checked=False)))
+    else:
+        work()

@@ -1,14 +1,17 @@
 """A job whose whole process tree is killed, at any moment and again, goes on: nothing is lost, nothing is done twice."""
 
+import contextlib
+import json
 import os
 import random
 import signal
+import sqlite3
 import time
 from collections import Counter
 
 import pytest
 
-from job import Job, eventually
+from job import Job, as_user, eventually
 from journal import INTERRUPTED, STOPPED
 from job_ends import end_well
 from turns import call, complete, done, execute, job_of, plan, turn
@@ -292,6 +295,17 @@ def check_effects(job, journal):
     assert not marks
 
 
+def check_spool(job, journal):
+    """Every record of the log has a number of its own, and every event of the journal one record, in order."""
+    path = job.checkpoints / f"spool_{job.name}.db"
+    with as_user(), contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as spool:
+        rows = spool.execute("SELECT seq, record FROM record ORDER BY seq").fetchall()
+    assert [seq for seq, _ in rows] == list(range(1, len(rows) + 1)), "a record is missing"
+    records = [json.loads(record) for _, record in rows]
+    seen = [record["attributes"]["journal.seq"] for record in records if record["stream"] == "journal"]
+    assert seen == [event.seq for event in journal.events], "an event is in the log twice, or not at all"
+
+
 @pytest.fixture(scope="module")
 def length():
     """How long the job takes when nobody disturbs it, in seconds."""
@@ -323,6 +337,7 @@ def test_killed_at_any_moment_and_again(new_job, length, seed):
     journal = job.journal()
     journal.check(before=before, model=job.model.log())
     check_effects(job, journal)
+    check_spool(job, journal)
     assert journal.phases()[-1] == "VERIFY" and job.refusals() == []
     assert [todo["status"] for todo in job.status()["todos"]] == ["done"]
 

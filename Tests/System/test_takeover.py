@@ -43,8 +43,9 @@ def take_over(trial):
     return trial.check(ended=True)
 
 
-# Each request to the model; a command that is about to be given to its janitor; one that runs and prints.
-@pytest.mark.parametrize("point", [*(f"connect socket {number}" for number in range(1, 7)), "write output 1"])
+# Each request to the model, after its intent and in the middle of it; a command that runs and prints.
+@pytest.mark.parametrize("point", [*(f"connect socket {number}" for number in range(1, 8)), "send socket 3",
+                                   "write output 1"])
 def test_an_owner_that_was_stopped_ends_with_75_and_changes_nothing(model, point):
     with Trial(model) as trial:
         first = stopped(trial, point)
@@ -57,6 +58,20 @@ def test_an_owner_that_was_stopped_ends_with_75_and_changes_nothing(model, point
         trial.kill_all()
         assert [event.row for event in trial.journal().events] == [event.row for event in journal.events]
         assert digests(trial.project) == before
+
+
+# A command whose janitor is to be started; a file that is to get its name.
+@pytest.mark.parametrize("point", ["posix_spawn command 4", "renameat project 1", "renameat project 2"])
+def test_what_a_stopped_owner_had_said_to_start_may_still_happen_and_only_once(model, point):
+    # Nothing but the volume's exclusivity can take back what is between its `started` commit and the world.
+    with Trial(model) as trial:
+        first = stopped(trial, point)
+        journal = take_over(trial)
+        os.kill(first.pid, signal.SIGCONT)
+        assert first.wait(timeout=HANGS) == 75, trial.said()
+        trial.kill_all()
+        assert [event.row for event in trial.journal().events] == [event.row for event in journal.events]
+        trial.check_effects(journal)
 
 
 @pytest.mark.parametrize("point", ["fdatasync wal 12"])
