@@ -12,10 +12,13 @@ import LinuxSystem
 struct WriteAheadEnd: ~Copyable {
     private static let header = 32
     private static let frameHeader = 24
+    /// The page size of a checkpoint.
+    private static let ourPage = 8192
 
     private let file: Descriptor
-    private let page: Int
-    private let salt: [UInt8]
+    private var page: Int
+    private var salt: [UInt8]
+    private var isHeaderGood: Bool
     private let isBigEndian: Bool
     private var sums: (UInt32, UInt32)
 
@@ -33,24 +36,29 @@ struct WriteAheadEnd: ~Copyable {
         return seen
     }
 
-    /// Nil if there is no such file, or it has no frame that could count.
+    /// Nil if there is no such file, or no frame in it.
     private init?(_ path: String) {
         file = Descriptor(adopting: open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK))
-        var head = [UInt8](repeating: 0, count: Self.header)
-        let isWhole = pread(file.number, &head, Self.header, 0) == Self.header
+        // The salt of a frame stands where a frame's header has it: after the file's.
+        var head = [UInt8](repeating: 0, count: Self.header + Self.frameHeader)
+        let isLongEnough = pread(file.number, &head, head.count, 0) == head.count
         let magic = Self.big(head, 0)
-        page = Int(Self.big(head, 8))
         isBigEndian = magic & 1 == 1
-        salt = Array(head[16..<24])
-        sums = (Self.big(head, 24), Self.big(head, 28))
-        guard isWhole, magic | 1 == 0x377f_0683, page >= 512, page <= 65536, page & (page - 1) == 0 else { return nil }
+        sums = (0, 0)
+        (page, salt, isHeaderGood) = (Int(Self.big(head, 8)), Array(head[16..<24]), false)
+        guard isLongEnough else { return nil }
+        add(head, 0..<24)
+        isHeaderGood =
+            magic | 1 == 0x377f_0683 && page >= 512 && page <= 65536 && sums == (Self.big(head, 24), Self.big(head, 28))
+        // With another header SQLite takes no frame at all: they are known by the first one's salt.
+        if !isHeaderGood { (page, salt) = (Self.ourPage, Array(head[Self.header + 8..<Self.header + 16])) }
     }
 
     private mutating func count() -> Int {
         let size = Self.frameHeader + page
         var frame = [UInt8](repeating: 0, count: size)
         var offset = Self.header
-        var (isTaken, beyond) = (true, 0)
+        var (isTaken, beyond) = (isHeaderGood, 0)
         while pread(file.number, &frame, size, offset) == size {
             offset += size
             let isOurs = frame[8..<16].elementsEqual(salt)
