@@ -41,6 +41,8 @@ package struct SQLiteError: Error, Equatable, CustomStringConvertible {
         let cause =
             systemCode == 0 ? "" : ", \(strerror(systemCode).map { String(cString: $0) } ?? "errno \(systemCode)")"
         let words = "SQLite \(code): \(message)\(cause)"
-        return sql.isEmpty ? words : "\(words) (in: \(sql.prefix(200)))"
+        // A message is one line.
+        let statement = String(sql.prefix(200).map { $0.isNewline ? " " : $0 })
+        return sql.isEmpty ? words : "\(words) (in: \(statement))"
     }
 }

@@ -17,6 +17,8 @@ package enum CheckpointAudit {
             var found = try integrity(database)
             // What a damaged page says need not be true, or readable.
             guard found.isEmpty else { return found }
+            let beyond = WriteAheadEnd.commitsBeyond(path)
+            if beyond > 1 { found.append("-wal: \(beyond) commits lie beyond a frame that is not what was written") }
             if let owner = try database.text("SELECT job_id FROM meta"), owner != job {
                 found.append("meta: it belongs to job \(owner)")
             }
@@ -72,7 +74,7 @@ package enum CheckpointAudit {
     private static func head(
         _ database: Database, _ state: JobState, _ events: [StoredEvent]
     ) throws(SQLiteError) -> [String] {
-        let row = try database.statement("SELECT epoch, seq, status, phase, phase_no, turn FROM head")
+        let row = try database.statement("SELECT epoch, seq, status, phase, phase_no, turn, spent FROM head")
         defer { row.reset() }
         guard try row.step() else { return ["head: its row is gone"] }
         var found: [String] = []
@@ -86,6 +88,7 @@ package enum CheckpointAudit {
         compare("phase", row.text(3) ?? "", state.phase.rawValue)
         compare("phase_no", "\(row.integer(4))", "\(state.phaseNumber)")
         compare("turn", "\(row.integer(5))", "\(state.spent.steps)")
+        compare("spent", row.text(6) ?? "", Projection.spent(state))
         return found
     }
 }

@@ -56,16 +56,21 @@ struct Projection {
         }
     }
 
-    func writeHead(_ state: JobState, todos: Bool) throws(SQLiteError) {
+    /// The column `spent` of `head`.
+    static func spent(_ state: JobState) -> String {
         let spent: JSON = [
             "steps": .int(Int64(state.spent.steps)), "input_tokens": .int(Int64(state.spent.inputTokens)),
             "output_tokens": .int(Int64(state.spent.outputTokens)), "lost_tokens": .int(Int64(state.spent.lostTokens)),
             "cost_usd": .double(state.spent.cost), "cost_is_known": .bool(!state.spent.hasUnknownCost),
             "wall_ms": .int(state.spent.wall),
         ]
+        return spent.text
+    }
+
+    func writeHead(_ state: JobState, todos: Bool) throws(SQLiteError) {
         try database.run(
             "UPDATE head SET seq = ?, status = ?, phase = ?, phase_no = ?, turn = ?, spent = ?", state.seq,
-            state.status.word, state.phase.rawValue, state.phaseNumber, state.spent.steps, spent.text)
+            state.status.word, state.phase.rawValue, state.phaseNumber, state.spent.steps, Self.spent(state))
         guard todos else { return }
         for (order, todo) in state.todos.enumerated() {
             try database.run(

@@ -16,7 +16,16 @@ extension SQLiteCheckpointStore {
         mendModes(path)
         // Two that start at the same time would make, or repair, the same files by the same names.
         return try CheckpointLock.with(path) { () throws(StoreError) in
-            try openedAlone(path: path, job: job, version: version, host: host, asks: asks)
+            do throws(StoreError) {
+                return try openedAlone(path: path, job: job, version: version, host: host, asks: asks)
+            } catch {
+                // Even a look at a database needs a -shm, and what was never said cannot be said without it.
+                guard error.kind == .full, let reserve = Reserve(of: path), access(reserve.path, F_OK) == 0 else {
+                    throw error
+                }
+                reserve.free()
+            }
+            return try openedAlone(path: path, job: job, version: version, host: host, asks: asks)
         }
     }
 
@@ -30,9 +39,18 @@ extension SQLiteCheckpointStore {
                 "the checkpoint \(path) is gone, but \(trace) is there; put the database back from a backup, or move that "
                     + "away to begin the job anew")
         } else {
+            // Before SQLite has the file: at its end it may fold the -wal in.
+            let beyond = WriteAheadEnd.commitsBeyond(path)
             do throws(StoreError) {
+                guard beyond <= 1 else {
+                    throw StoreError(
+                        .unusable,
+                        "\(path)-wal is damaged: \(beyond) commits lie beyond a frame that is not what was written")
+                }
                 let store = try SQLiteCheckpointStore(path: path, job: job)
                 try store.load()
+                // What a power loss has left of a commit would be there still after the next one.
+                if beyond > 0 { try store.foldIn() }
                 return store
             } catch {
                 guard error.kind == .unusable else { throw error }

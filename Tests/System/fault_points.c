@@ -3,7 +3,8 @@
 //
 // A point is named by its call and the kind of its file, and numbered from 1 within that name: "fdatasync wal 12". The
 // environment says what to do: FAULT_LOG, a file that gets a line for each point; FAULT_AT, "NAME NUMBER" (or "NAME
-// NUMBER+": that one and all that follow); FAULT_DO, "kill", "stop" or an errno in decimal.
+// NUMBER+": that one and all that follow); FAULT_DO, "kill", "stop", an errno in decimal, or
+// "torn": half of what is to be written is, and then the disk is full.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -29,7 +30,7 @@ static struct {
 static int log_descriptor = -1;
 static char wanted[64];
 static long wanted_number, and_on, action;
-static int is_on, signal_to_send;
+static int is_on, is_torn, signal_to_send;
 
 __attribute__((constructor)) static void begin(void) {
     const char *log = getenv("FAULT_LOG"), *at = getenv("FAULT_AT"), *what = getenv("FAULT_DO");
@@ -45,7 +46,8 @@ __attribute__((constructor)) static void begin(void) {
         and_on = *end == '+';
     }
     signal_to_send = what && strcmp(what, "stop") == 0 ? SIGSTOP : SIGKILL;
-    action = what ? strtol(what, NULL, 10) : 0;
+    is_torn = what && strcmp(what, "torn") == 0;
+    action = is_torn ? ENOSPC : what ? strtol(what, NULL, 10) : 0;
 }
 
 static const char *kind_of(const char *path) {
@@ -111,14 +113,21 @@ static int at_folder(const char *call, int folder, const char *path) {
         }                                                                                                              \
     } while (0)
 
-ssize_t pwrite(int descriptor, const void *bytes, size_t size, off_t offset) {
-    UNLESS(at_descriptor("pwrite", descriptor));
-    return NEXT(pwrite)(descriptor, bytes, size, offset);
-}
 ssize_t pwrite64(int descriptor, const void *bytes, size_t size, off64_t offset) {
-    UNLESS(at_descriptor("pwrite", descriptor));
+    int code = at_descriptor("pwrite", descriptor);
+    if (code && is_torn && NEXT(pwrite64)(descriptor, bytes, size / 2, offset) < 0) return -1;
+    UNLESS(code);
     return NEXT(pwrite64)(descriptor, bytes, size, offset);
 }
+ssize_t pwrite(int descriptor, const void *bytes, size_t size, off_t offset) {
+    return pwrite64(descriptor, bytes, size, offset);
+}
+// The room for the reserve. It gives its error back.
+int posix_fallocate64(int descriptor, off64_t offset, off64_t size) {
+    int code = at_descriptor("fallocate", descriptor);
+    return code ? code : NEXT(posix_fallocate64)(descriptor, offset, size);
+}
+int posix_fallocate(int descriptor, off_t offset, off_t size) { return posix_fallocate64(descriptor, offset, size); }
 int fdatasync(int descriptor) {
     UNLESS(at_descriptor("fdatasync", descriptor));
     return NEXT(fdatasync)(descriptor);

@@ -1,7 +1,10 @@
 """How a job ends, and all that must hold of such an end: what the tests of whole jobs share."""
 
+import contextlib
 import hashlib
 import json
+import pathlib
+import sqlite3
 
 from job import KEY
 
@@ -55,3 +58,11 @@ def refuse(job, code, outcome, *words, **options):
 
 def digests(folder):
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
+def folded(job):
+    """Folds the WAL into the database, so that damage to the file is not hidden by it."""
+    with contextlib.closing(sqlite3.connect(job.database)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for suffix in ("-wal", "-shm"):
+        pathlib.Path(f"{job.database}{suffix}").unlink(missing_ok=True)

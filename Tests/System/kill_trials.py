@@ -220,7 +220,7 @@ def work():
             print(json.dumps({"kills": kills, "reached": reached, "violation": "\n".join(violations)[:4000]}), flush=True)
 
 
-def side_by_side(trials, folder=None):
+def side_by_side(trials, folder=None, program=HERE):
     """The verdicts on all trials of the programs in `folder`, made by four workers for each processor: most of a trial is
     waiting, for the disk and for the model's back-off."""
     workers = min(len(trials), 4 * (os.cpu_count() or 1))
@@ -228,7 +228,7 @@ def side_by_side(trials, folder=None):
     for number in range(workers):
         own = trials[number::workers]
         process = subprocess.Popen(
-            [sys.executable, str(HERE)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, str(program)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env=os.environ | {"AGENT_BIN_DIR": str(folder or programs())})
         # Short lines for a pipe of 64 KiB: a worker takes them as it comes to them.
         process.stdin.write("".join(json.dumps(kills) + "\n" for kills in own))

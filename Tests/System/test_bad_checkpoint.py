@@ -13,7 +13,7 @@ import time
 import pytest
 
 from job import UID
-from job_ends import end_well, refuse, digests
+from job_ends import digests, end_well, folded, refuse
 from turns import SMALL_JOB, call, complete, done, execute, job_of, plan, turn
 
 
@@ -37,14 +37,6 @@ def overwrite(path, offset, data):
     with open(path, "r+b") as file:
         file.seek(offset)
         file.write(data)
-
-
-def folded(job):
-    """Folds the WAL into the database, so that damage to the file is not hidden by it."""
-    with contextlib.closing(sqlite3.connect(job.database)) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for suffix in ("-wal", "-shm"):
-        pathlib.Path(f"{job.database}{suffix}").unlink(missing_ok=True)
 
 
 DAMAGES = {
