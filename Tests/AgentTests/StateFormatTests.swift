@@ -40,13 +40,11 @@ struct StateFormatTests {
         #expect(JobState.formatVersion == 2)
         #expect(
             names == [
-                "answersWithoutCall", "background", "callCounts", "calls", "callsWithoutProgress", "epoch",
-                "failingSince",
-                "failures",
-                "hasNewInput", "lastStop", "messages", "notes", "pausedFrom", "phase", "phaseNumber", "plan",
+                "answeredTokens", "answersWithoutCall", "background", "callCounts", "calls", "callsWithoutProgress",
+                "compactedAnswers", "compactions", "digest", "epoch", "failingSince", "failures", "hasNewInput",
+                "hasOverflowed", "lastStop", "messages", "notes", "pausedFrom", "phase", "phaseNumber", "plan",
                 "seenCommands", "seq", "spent", "status", "stepsInPhase", "stoppedFrom", "task", "time", "todos",
-                "wantsTactical",
-                "wasToldOfStall",
+                "wantsTactical", "wasToldOfStall", "words",
             ])
     }
 }
