@@ -127,10 +127,14 @@ private func member(_ path: String, _ kind: TarEntry.Kind, mode: UInt32 = 0o644)
         let path = scene.project + "/changing"
         try scene.folder.write("project/changing", String(repeating: "x", count: 4 << 20))
         try scene.folder.write("project/zz-last", "whole")
-        // A real process that makes the file long and short all the time.
+        // A real process that makes the file long and short all the time. It has no children: one that outlived it would
+        // be ours, and Swift Testing's wait for the processes of its exit tests hangs on a child that nobody reaps.
         let spawn = Spawn(
-            path: "/bin/sh",
-            arguments: ["sh", "-c", "while :; do truncate -s 100 \(path); truncate -s 8M \(path); done"],
+            path: "/usr/bin/python3",
+            arguments: [
+                "python3", "-c",
+                "import os\nwhile True: os.truncate('\(path)', 100); os.truncate('\(path)', 8 << 20)",
+            ],
             environment: ["PATH=/usr/bin:/bin"], descriptors: [])
         let pid = try spawn.start()
         defer {
