@@ -33,14 +33,14 @@ extension SQLiteCheckpointStore {
         path: String, job: String, version: String, host: String, asks: Bool
     ) throws(StoreError) -> SQLiteCheckpointStore {
         let damage: StoreError
+        // Before SQLite has the file: at its end it may fold the -wal in.
+        let beyond = WriteAheadEnd.commitsBeyond(path)
         if try !isThere(path), let trace = trace(of: path) {
             damage = StoreError(
                 .unusable,
                 "the checkpoint \(path) is gone, but \(trace) is there; put the database back from a backup, or move that "
                     + "away to begin the job anew")
         } else {
-            // Before SQLite has the file: at its end it may fold the -wal in.
-            let beyond = WriteAheadEnd.commitsBeyond(path)
             do throws(StoreError) {
                 guard beyond <= 1 else {
                     throw StoreError(
@@ -58,7 +58,8 @@ extension SQLiteCheckpointStore {
             }
         }
         guard let backup = Backup.newestGood(of: path, job: job) else { throw damage }
-        try Repair(path: path, job: job, backup: backup, damage: damage).run(version: version, host: host, asks: asks)
+        let repair = Repair(path: path, job: job, backup: backup, damage: damage, tellsItsEnd: beyond == 0)
+        try repair.run(version: version, host: host, asks: asks)
         let store = try SQLiteCheckpointStore(path: path, job: job)
         try store.load()
         return store
@@ -90,6 +91,8 @@ private struct Repair {
     let job: String
     let backup: String
     let damage: StoreError
+    /// Whether the last event that the damaged file tells of can be its last: nothing lies beyond.
+    var tellsItsEnd = true
     /// The backup is of another volume.
     var superseding: (epoch: Int64, hasGoneOn: Bool)?
 
@@ -152,7 +155,8 @@ private struct Repair {
             .restored(
                 .init(
                     seq: last, reason: damage.description, aside: aside,
-                    asks: asks && !ledger.state.isFinished && (superseding != nil || lost?.seq != last))))
+                    asks: asks && !ledger.state.isFinished
+                        && (superseding != nil || !tellsItsEnd || lost?.seq != last))))
         try store.foldIn()
     }
 }
