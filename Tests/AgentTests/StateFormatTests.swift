@@ -44,7 +44,8 @@ struct StateFormatTests {
                 "failingSince",
                 "failures",
                 "hasNewInput", "lastStop", "messages", "notes", "pausedFrom", "phase", "phaseNumber", "plan",
-                "seenCommands", "seq", "spent", "status", "stepsInPhase", "stoppedFrom", "task", "time", "todos", "wantsTactical",
+                "seenCommands", "seq", "spent", "status", "stepsInPhase", "stoppedFrom", "task", "time", "todos",
+                "wantsTactical",
                 "wasToldOfStall",
             ])
     }
