@@ -35,10 +35,11 @@ extension SQLiteCheckpointStore {
         let damage: StoreError
         // Before SQLite has the file: at its end it may fold the -wal in.
         let beyond = WriteAheadEnd.commitsBeyond(path)
-        if try !isThere(path), let trace = trace(of: path) {
+        let traces = traces(of: path).joined(separator: ", ")
+        if try !isThere(path), !traces.isEmpty {
             damage = StoreError(
                 .unusable,
-                "the checkpoint \(path) is gone, but \(trace) is there; put the database back from a backup, or move that "
+                "the checkpoint \(path) is gone, but not \(traces); put the database back from a backup, or move these "
                     + "away to begin the job anew")
         } else {
             do throws(StoreError) {

@@ -147,12 +147,22 @@ package final class SQLiteCheckpointStore: CheckpointStore {
     /// - Throws: `StoreError`.
     func load() throws(StoreError) {
         let state: JobState
+        let epoch: Int64
         do throws(SQLiteError) {
+            epoch = try database.integer("SELECT epoch FROM head") ?? 0
             state = try StateSnapshot.usable(in: database) ?? JobState()
         } catch {
             throw Self.failure(error, path)
         }
-        loaded = (state, try readEvents(database, after: state.seq, limit: -1, path: path))
+        let events = try readEvents(database, after: state.seq, limit: -1, path: path)
+        // An epoch that has been given already would let its owner go on beside this one.
+        let last = events.last?.epoch ?? state.epoch
+        guard epoch >= last else {
+            throw StoreError(
+                .unusable,
+                "the epoch in the head of \(path) is \(epoch), the journal has \(last); restore it from a backup")
+        }
+        loaded = (state, events)
     }
 
     package func reserveRoom() throws(StoreError) {
@@ -181,14 +191,6 @@ package final class SQLiteCheckpointStore: CheckpointStore {
                 epoch = try database.integer("SELECT epoch FROM head") ?? 0
             } catch {
                 throw map(error)
-            }
-            // An epoch that has been given would let its owner go on beside this one.
-            let last = loaded.map { $0.events.last?.epoch ?? $0.state.epoch } ?? 0
-            guard epoch > last else {
-                throw StoreError(
-                    .unusable,
-                    "the epoch in the head of \(path) is \(epoch - 1), the journal has \(last); restore it from a backup"
-                )
             }
         }
         defer { loaded = nil }

@@ -24,13 +24,13 @@ extension SQLiteCheckpointStore {
         }
     }
 
-    /// A file that only a job that has begun leaves, nil if there is none: without its database it is no new job.
-    static func trace(of path: String) -> String? {
-        if let backup = Backup.places(of: path).first(where: { access($0, F_OK) == 0 }) { return backup }
-        if let reserve = Reserve(of: path)?.path, access(reserve, F_OK) == 0 { return reserve }
+    /// The files that only a job that has begun leaves: without its database it is no new job.
+    static func traces(of path: String) -> [String] {
         let folder = folder(of: path)
         let aside = "\(path.dropFirst(folder.utf8.count + 1)).damaged-"
-        return (try? namesInFolder(folder))?.last { $0.hasPrefix(aside) }.map { "\(folder)/\($0)" }
+        let damaged = (try? namesInFolder(folder))?.filter { $0.hasPrefix(aside) }.map { "\(folder)/\($0)" } ?? []
+        let beside = Backup.places(of: path) + [path + "-wal", Reserve(of: path)?.path].compactMap { $0 }
+        return beside.filter { access($0, F_OK) == 0 } + damaged.suffix(1)
     }
 
     /// Gives the files of a checkpoint the mode that they were made with: a command, which runs under the same user, can

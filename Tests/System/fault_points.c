@@ -114,9 +114,9 @@ static int at_folder(const char *call, int folder, const char *path) {
     } while (0)
 
 ssize_t pwrite64(int descriptor, const void *bytes, size_t size, off64_t offset) {
-    int code = at_descriptor("pwrite", descriptor);
-    if (code && is_torn && NEXT(pwrite64)(descriptor, bytes, size / 2, offset) < 0) return -1;
-    UNLESS(code);
+    int failing = at_descriptor("pwrite", descriptor);
+    if (failing && is_torn && NEXT(pwrite64)(descriptor, bytes, size / 2, offset) < 0) return -1;
+    UNLESS(failing);
     return NEXT(pwrite64)(descriptor, bytes, size, offset);
 }
 ssize_t pwrite(int descriptor, const void *bytes, size_t size, off_t offset) {

@@ -49,7 +49,7 @@ enum SpoolSchema {
     private static func prepared(_ path: String) throws(SQLiteError) -> Database {
         // Made here so that nobody else may read it: SQLite would take the mode from the umask. The -wal and -shm
         // files get the mode of the database. A command can have taken it away, for it runs under the same user.
-        _ = chmod(path, 0o600)
+        for suffix in ["", "-wal", "-shm"] { _ = chmod(path + suffix, 0o600) }
         let file = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         if file >= 0 { close(file) }
         let database = try Database(path: path, mode: .readWriteCreate)
