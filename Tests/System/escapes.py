@@ -153,7 +153,7 @@ PROCESSES = {
     "change another's limits": "prlimit --pid $VICTIM --nofile=512:512",
     "make the kernel prefer another to be killed": "echo 500 > /proc/$VICTIM/oom_score_adj",
     "change what another dumps": "echo 0 > /proc/$VICTIM/coredump_filter",
-    "signal another process's group": "kill -0 -- -$(cut -d' ' -f5 /proc/$VICTIM/stat)",
+    "signal another process's group": "read -r _ _ _ _ group _ < /proc/$VICTIM/stat; [ $group != 1 ] && kill -0 -- -$group",
     "signal another thread by its number alone": call(200, "victim", "0"),
     "queue a signal to another thread": python(
         "import ctypes, os, struct, sys; victim = int(os.environ[\"VICTIM\"])\n"
