@@ -24,7 +24,10 @@ struct VerifyCommand: ParsableCommand {
                 ]
                 try show(result.text)
             } else {
-                try show(found.isEmpty ? "All holds: \(count) events." : found.joined(separator: "\n"))
+                try show(
+                    found.isEmpty
+                        ? "All holds: \(count) events."
+                        : found.map { shownLine($0, limit: 500) }.joined(separator: "\n"))
             }
             if !found.isEmpty { throw ArgumentParser.ExitCode(Contracts.ExitCode.checkpointUnusable.rawValue) }
         }

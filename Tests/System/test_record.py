@@ -187,6 +187,38 @@ def test_every_event_of_a_job_can_be_forked_at_and_the_fork_holds(finished):
         assert looked.returncode == 0, (at, looked.stdout, looked.stderr)
 
 
+def test_a_fork_in_the_middle_of_everything_goes_on_to_the_end(new_job):
+    """A call that runs, one that waits, one in the background; the job itself runs on beside it."""
+    once = "echo one >> effects; [ -e ../home/go ] || { touch ../home/seen; until [ -e ../home/go ]; do sleep 0.05; done; }"
+    script = job_of(turn(execute("echo up; sleep 600", background=True), execute(once, timeout_seconds=600),
+                         execute("echo two >> effects")), turn(execute("echo three >> effects")))
+    job = new_job(script)
+    run = job.start()
+    run.until("the command runs", lambda: job.file("effects") == "one\n")
+    last = json.loads(shown(job, "status", "--json"))["seq"]
+    shown(job, "fork", "--at", str(last), "--job-id", "second")
+    (job.workspace / "home/go").touch()
+    assert run.wait().code == 0
+    (job.project / "effects").write_text("one\n")
+    as_job(job, "second", script)
+    journal = end_well(job)
+    assert job.file("effects") == "one\ntwo\nthree\n"
+    assert [(event["call"], event["how"]) for event in journal.of("background_ended")] == [("2.0", "lost")]
+    assert journal.results()["2.1"]["outcome"] == "interrupted"
+    assert "nothing that was kept" in journal.results()["2.1"]["content"]
+
+
+def test_what_the_model_wrote_steers_no_terminal(new_job):
+    title = "Work\x1b]0;owned\x07\x9b2J" + "x" * 5000
+    job = new_job({"turns": [plan({"title": title, "acceptance": "seen"}, text="a\x1b[2Jb"),
+                             turn(done("t1"), execute("true \x1b[2J")), complete()]})
+    end_well(job)
+    for command in ("status", "history", "verify"):
+        text = shown(job, command)
+        assert not set(text) & {"\x1b", "\x07", "\x9b"} and max(map(len, text.split("\n"))) < 1200
+    assert json.loads(shown(job, "status", "--json"))["todos"][0]["title"] == title
+
+
 def test_a_running_job_can_be_forked_and_its_open_call_is_interrupted_there(running):
     last = json.loads(shown(running, "status", "--json"))["seq"]
     shown(running, "fork", "--at", str(last), "--job-id", "second")

@@ -61,8 +61,15 @@ extension AgentLoop {
             """
         let spool = "\(settings.folders.outputs)/\(open.call.id).out"
         if open.call.tool == "execute" {
-            let output = OutputCapture.text(ofSpool: spool) ?? ""
-            text += output.isEmpty ? "It had printed nothing.\n" : "What it had printed:\n\(output)\n"
+            // Without a file (a full disk, a fork) nobody knows.
+            let output = OutputCapture.text(ofSpool: spool)
+            let printed =
+                switch output {
+                case nil: "It had printed nothing that was kept."
+                case "": "It had printed nothing."
+                case let output?: "What it had printed:\n\(output)"
+                }
+            text += printed + "\n"
         }
         let changed = tree.changed(since: open.startedAt, limit: 50)
         text +=

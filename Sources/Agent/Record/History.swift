@@ -127,11 +127,11 @@ extension History {
             lines.append(
                 "\(step.turn)\(step.attempt > 1 ? " (try \(step.attempt))" : "")  \(timestamp(step.time))  "
                     + "\(step.phaseNumber) \(step.phase.rawValue)  seq \(step.seqs.lowerBound)-\(step.seqs.upperBound)  "
-                    + "\(step.outcome)\(duration), \(usage)\(cost)")
-            if !step.text.isEmpty { lines.append("     \(oneLine(step.text))") }
+                    + "\(shownLine(step.outcome, limit: 200))\(duration), \(usage)\(cost)")
+            if !step.text.isEmpty { lines.append("     \(shownLine(step.text))") }
             for call in step.calls {
                 let duration = call.duration.map { ", \(seconds($0))" } ?? ""
-                lines.append("     \(call.call.id)  \(call.outcome)\(duration)  \(oneLine(call.call.headline))")
+                lines.append("     \(call.call.id)  \(call.outcome)\(duration)  \(shownLine(call.call.headline))")
             }
         }
         return lines.isEmpty ? "No step yet." : lines.joined(separator: "\n")
@@ -139,13 +139,6 @@ extension History {
 
     private func seconds(_ milliseconds: Int64) -> String {
         "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s"
-    }
-
-    /// At most 100 characters, without control characters: a model's text must not steer a terminal.
-    private func oneLine(_ text: String) -> String {
-        let line = text.unicodeScalars.map { $0.value < 0x20 || (0x7f..<0xa0).contains($0.value) ? " " : $0 }
-        let shown = String(String.UnicodeScalarView(line.prefix(100)))
-        return line.count > 100 ? shown + "…" : shown
     }
 }
 

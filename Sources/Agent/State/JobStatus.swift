@@ -57,7 +57,7 @@ package struct JobStatus {
         let cost = spent.hasUnknownCost ? "unknown cost" : "\(spent.cost) USD"
         let counts = state.callCounts
         var lines = [
-            "Status  \(state.status.word)\(reason.isEmpty ? "" : ": \(reason)")",
+            "Status  \(state.status.word)\(reason.isEmpty ? "" : ": \(shownLine(reason, limit: 1000))")",
             "Phase   \(state.phaseNumber), \(state.phase.rawValue), step \(spent.steps)",
             "Spent   \(spent.inputTokens) tokens in, \(spent.outputTokens) out, \(spent.lostTokens) lost; \(cost); "
                 + "\(spent.wall / 1000) s at work",
@@ -75,8 +75,8 @@ package struct JobStatus {
                 case .blocked: "[!]"
                 case .dropped: "[-]"
                 }
-            lines.append("  \(mark) \(todo.id) \(todo.title)")
-            if let evidence = todo.evidence { lines.append("         \(evidence)") }
+            lines.append("  \(mark) \(todo.id) \(shownLine(todo.title, limit: 200))")
+            if let evidence = todo.evidence { lines.append("         \(shownLine(evidence, limit: 200))") }
         }
         lines.append("Last events")
         lines += last.map { "  \($0.seq)  \(timestamp($0.time))  \($0.event.kind)" }
