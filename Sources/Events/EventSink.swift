@@ -7,11 +7,14 @@ package struct Delivery: Equatable, Sendable {
     package let record: String
     /// The CloudEvent that belongs to it as one line of JSON, if there is one.
     package let event: String?
+    /// How far the journal is in the records up to this one; nil if that is not known.
+    package let journal: JournalCursor?
 
-    package init(seq: Int64, record: String, event: String? = nil) {
+    package init(seq: Int64, record: String, event: String? = nil, journal: JournalCursor? = nil) {
         self.seq = seq
         self.record = record
         self.event = event
+        self.journal = journal
     }
 }
 
@@ -36,11 +39,11 @@ package protocol EventSink {
     var name: String { get }
     /// - Throws: `SinkError` if nothing could be taken; the caller waits and tries again.
     mutating func deliver(_ batch: [Delivery]) throws(SinkError) -> Int64
-    /// The highest `seq` of this job that the medium holds already, as far as the sink can tell: 0 if there is none,
-    /// nil if it does not know. A new spool numbers its records on from there. Within 5 seconds.
-    mutating func lastTaken() -> Int64?
+    /// What the medium holds of this job already, as far as the sink can tell; nil if it does not know. A new spool
+    /// numbers its records on from there, and follows the journal from there. Within 5 seconds.
+    mutating func lastTaken() -> Holding?
 }
 
 extension EventSink {
-    package mutating func lastTaken() -> Int64? { 0 }
+    package mutating func lastTaken() -> Holding? { .nothing }
 }

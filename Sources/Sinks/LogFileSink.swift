@@ -30,7 +30,7 @@ package final class LogFileSink: EventSink {
         }
     }
 
-    package func lastTaken() -> Int64? { last }
+    package func lastTaken() -> Holding? { Holding(seq: last) }
 
     package func deliver(_ batch: [Delivery]) throws(SinkError) -> Int64 {
         var text: [UInt8] = []

@@ -7,12 +7,12 @@ final class Collector: Sendable {
     private struct State {
         var deliveries: [Delivery] = []
         var failure: String?
-        var held: Int64 = 0
+        var held = Holding.nothing
     }
     private let state = Mutex(State())
 
     /// What it says to hold of an earlier spool.
-    init(holds held: Int64 = 0) { state.withLock { $0.held = held } }
+    init(holds held: Holding = .nothing) { state.withLock { $0.held = held } }
 
     func plan(_ name: String = "collector") -> SinkPlan {
         SinkPlan(name) { _ in Sink(collector: self, name: name) }
@@ -22,6 +22,8 @@ final class Collector: Sendable {
 
     var seqs: [Int64] { state.withLock { $0.deliveries.map(\.seq) } }
     var records: [JSON] { state.withLock { $0.deliveries }.compactMap { try? JSON(parsing: $0.record) } }
+    /// How far the journal was in what it was given last.
+    var journal: JournalCursor? { state.withLock { $0.deliveries.last?.journal } }
     var bodies: [String] { records.compactMap { $0["body"]?.string } }
     var events: [JSON] {
         state.withLock { $0.deliveries }.compactMap { delivery in delivery.event.flatMap { try? JSON(parsing: $0) } }
@@ -31,7 +33,7 @@ final class Collector: Sendable {
         let collector: Collector
         let name: String
 
-        func lastTaken() -> Int64? { collector.state.withLock { $0.held } }
+        func lastTaken() -> Holding? { collector.state.withLock { $0.held } }
 
         func deliver(_ batch: [Delivery]) throws(SinkError) -> Int64 {
             let failure = collector.state.withLock { state in

@@ -5,7 +5,7 @@ import Synchronization
 /// A journal in memory that a test writes as a loop would.
 final class MemoryJournal: JournalReader, Sendable {
     private let stored: Mutex<[StoredEvent]>
-    private let failure = Mutex<StoreError?>(nil)
+    private let failure = Mutex<(error: StoreError, times: Int)?>(nil)
 
     init(_ events: [StoredEvent] = []) { stored = Mutex(events) }
 
@@ -20,10 +20,16 @@ final class MemoryJournal: JournalReader, Sendable {
 
     func replace(_ events: [StoredEvent]) { stored.withLock { $0 = events } }
 
-    func fails(_ error: StoreError?) { failure.withLock { $0 = error } }
+    /// What reading it throws from now on, so many times.
+    func fails(_ error: StoreError?, times: Int = .max) { failure.withLock { $0 = error.map { ($0, times) } } }
 
     func events(after seq: Int64, limit: Int) throws(StoreError) -> [StoredEvent] {
-        if let error = failure.withLock({ $0 }) { throw error }
+        let error = failure.withLock { failure -> StoreError? in
+            guard let (error, times) = failure, times > 0 else { return nil }
+            failure = (error, times - 1)
+            return error
+        }
+        if let error { throw error }
         return stored.withLock { Array($0.drop { $0.seq <= seq }.prefix(limit)) }
     }
 

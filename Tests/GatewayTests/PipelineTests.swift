@@ -166,10 +166,43 @@ struct PipelineTests {
     }
 
     @Test func `a new spool numbers on after what a sink holds of the job`() throws {
-        let holder = Collector(holds: 41)
+        let holder = Collector(holds: Holding(seq: 41))
         journal.append([MemoryJournal.note("1")])
         let pipeline = try pipeline(sinks: [holder.plan()])
         try run(pipeline) { holder.seqs == [42] }
+    }
+
+    @Test func `a new spool follows the journal from where a sink's records end`() throws {
+        journal.append([MemoryJournal.note("1"), MemoryJournal.note("2")])
+        do {
+            let pipeline = try pipeline()
+            try run(pipeline) { collector.seqs.count == 2 }
+            _ = try pipeline.finish(by: .after(milliseconds: 60000))
+        }
+        // Another volume: the journal has come there, the spool has not.
+        for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
+        journal.append([MemoryJournal.note("3")])
+        let holder = Collector(holds: Holding(seq: 2, journal: collector.journal))
+        let pipeline = try pipeline(sinks: [holder.plan()])
+        try run(pipeline) { holder.seqs.count == 1 }
+        #expect(holder.seqs == [3] && holder.bodies == ["told the model: 3"])
+    }
+
+    @Test func `a new spool whose journal ends before what a sink holds says so and follows its end`() throws {
+        journal.append((1...5).map { MemoryJournal.note("\($0)") })
+        do {
+            let pipeline = try pipeline()
+            try run(pipeline) { collector.seqs.count == 5 }
+            _ = try pipeline.finish(by: .after(milliseconds: 60000))
+        }
+        for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
+        journal.replace(try journal.events(after: 0, limit: 3))
+        let holder = Collector(holds: Holding(seq: 5, journal: collector.journal))
+        let pipeline = try pipeline(sinks: [holder.plan()])
+        journal.append([MemoryJournal.note("4 again")])
+        try run(pipeline) { holder.seqs.count == 2 }
+        #expect(holder.seqs == [6, 7] && holder.bodies[0].contains("put back from a backup"))
+        #expect(holder.bodies[1] == "told the model: 4 again")
     }
 
     @Test func `a sink that cannot be made ends the gateway before it begins`() throws {
@@ -192,6 +225,13 @@ struct PipelineTests {
         try run(pipeline) { collector.seqs.count == 7 }
         #expect(collector.bodies.suffix(2)[5].contains("put back from a backup"))
         #expect(collector.bodies.last == "told the model: 4 again")
+    }
+
+    @Test func `a gateway that starts while the loop puts a backup in the journal's place waits for it`() throws {
+        journal.append([MemoryJournal.note("1")])
+        journal.fails(StoreError(.unusable, "damaged"), times: 5)
+        let pipeline = try pipeline()
+        try run(pipeline) { collector.bodies == ["told the model: 1"] }
     }
 
     @Test func `a journal that cannot be read now is read later`() throws {

@@ -16,10 +16,12 @@ struct SpoolTests {
         try Spool(path: path, job: "j", limit: limit, tail: tail, sinks: sinks)
     }
 
-    private func entries(_ range: ClosedRange<Int>, size: Int = 10) -> [SpoolEntry] {
+    private func entries(_ range: ClosedRange<Int>, size: Int = 10, journal: Int64? = nil) -> [SpoolEntry] {
         range.map { number in
             let body = "\(number) " + String(repeating: "x", count: size)
-            return SpoolEntry(LogRecord(time: 0, stream: .stdout, body: body))
+            return SpoolEntry(
+                LogRecord(time: 0, stream: .stdout, body: body),
+                journal: journal.map { JournalCursor(seq: $0, mark: "m") })
         }
     }
 
@@ -28,14 +30,16 @@ struct SpoolTests {
     }
 
     @Test func `numbers go on from 1 over restarts`() throws {
-        try spool().commit(entries(1...3), journal: 7)
+        try spool().commit(entries(1...2) + entries(3...3, journal: 7))
         let again = try spool()
-        #expect(again.journal == 7 && again.nextSeq == 4 && !again.isNew)
+        #expect(again.journal.seq == 7 && again.nextSeq == 4 && !again.isNew)
         try again.commit(entries(4...5))
         let deliveries = try again.deliveries(after: 0, count: 100, bytes: 1 << 20)
         #expect(deliveries.map(\.seq) == [1, 2, 3, 4, 5])
         #expect(try JSON(parsing: deliveries[4].record)["seq"] == 5)
-        #expect(again.journal == 7)
+        #expect(again.journal == JournalCursor(seq: 7, mark: "m"))
+        // What is published with each record, for a spool on another volume.
+        #expect(deliveries.map { $0.journal?.text } == ["0 ", "0 ", "7 m", "7 m", "7 m"])
     }
 
     @Test func `an event goes with its record`() throws {
@@ -113,7 +117,8 @@ struct SpoolTests {
     @Test func `a new spool goes on after what sinks hold`() throws {
         let spool1 = try spool()
         #expect(spool1.isNew)
-        spool1.numberOn(after: 41)
+        spool1.goOn(after: Holding(seq: 41, journal: JournalCursor(seq: 20, mark: "m")))
+        #expect(spool1.journal.seq == 20)
         try spool1.commit(entries(1...1))
         #expect(try spool1.deliveries(after: 41, count: 10, bytes: 1 << 20).map(\.seq) == [42])
         #expect(spool1.cursor(of: "a") == 41)
@@ -141,11 +146,16 @@ struct SpoolTests {
             let old = try spool()
             try old.commit(entries(1...3))
             let database = try Database(path: path, mode: .readWriteCreate)
-            try database.execute("DROP TABLE gasp; ALTER TABLE spool DROP COLUMN journal_mark; PRAGMA user_version = 1")
+            try database.execute(
+                """
+                DROP TABLE gasp; ALTER TABLE spool DROP COLUMN journal_mark; ALTER TABLE record DROP COLUMN journal;
+                PRAGMA user_version = 1
+                """)
         }
         let spool = try spool()
         try spool.commit([SpoolEntry(LogRecord(time: 1, stream: .lastGasp, body: "x"), gasp: "x.gasp")])
         #expect(spool.nextSeq == 5)
+        #expect(try spool.deliveries(after: 2, count: 9, bytes: 1 << 20).map { $0.journal?.seq } == [nil, 0])
         #expect(spool.holds(gasp: "x.gasp"))
     }
 
@@ -161,11 +171,11 @@ struct SpoolTests {
         let other = try Database(path: path, mode: .readWriteCreate)
         try other.execute(
             "CREATE TRIGGER no BEFORE INSERT ON record WHEN NEW.seq = 4 BEGIN SELECT RAISE(ABORT, 'no'); END")
-        #expect(throws: SQLiteError.self) { try spool.commit(entries(3...4), journal: 9) }
-        #expect(spool.nextSeq == 3 && spool.journal == 0)
+        #expect(throws: SQLiteError.self) { try spool.commit(entries(3...4, journal: 9)) }
+        #expect(spool.nextSeq == 3 && spool.journal == .beginning)
         #expect(try spool.deliveries(after: 2, count: 9, bytes: 1 << 20).isEmpty)
         try other.execute("DROP TRIGGER no")
-        try spool.commit(entries(3...4), journal: 9)
+        try spool.commit(entries(3...4, journal: 9))
         #expect(try bodies(spool.deliveries(after: 2, count: 9, bytes: 1 << 20)).map { $0.prefix(1) } == ["3", "4"])
     }
 }

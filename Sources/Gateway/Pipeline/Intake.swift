@@ -13,8 +13,8 @@ struct Intake {
     private(set) var projection = JournalProjection()
     private var waiting: [SpoolEntry] = []
     private var waitingBytes = 0
-    private var waitingJournal: Int64?
-    private var waitingMark = ""
+    /// The last event of the journal among them.
+    private var waitingJournal: JournalCursor?
     private var dropped = 0
 
     private static let waitingLimit = 4 << 20
@@ -29,23 +29,25 @@ struct Intake {
     ///
     /// A journal that ends before that, or has another event in its place, was put back from a backup: it is followed
     /// from the event on that says so, or from its end, and a record tells of it.
-    /// - Throws: `StoreError`.
+    /// - Throws: `StoreError`; it may be tried again.
     mutating func catchUp(with spool: Spool) throws(StoreError) {
+        projection = JournalProjection()
         var last: StoredEvent?
         var restoration: Int64?
         var mark = ""
         while true {
             let events = try journal.events(after: last?.seq ?? 0, limit: Self.journalBatch)
             for event in events {
-                if event.seq == spool.journal { mark = event.mark }
+                if event.seq == spool.journal.seq { mark = event.mark }
                 // It follows the acquisition of the process that put the backup in place.
                 if case .restored = event.event { restoration = event.seq - 2 }
-                if event.seq <= spool.journal { projection.fold(event) }
+                if event.seq <= spool.journal.seq { projection.fold(event) }
             }
             guard let end = events.last else { break }
             last = end
         }
-        let isSame = spool.journal == 0 || mark == spool.journalMark || (spool.journalMark.isEmpty && !mark.isEmpty)
+        let shipped = spool.journal
+        let isSame = shipped.seq == 0 || mark == shipped.mark || (shipped.mark.isEmpty && !mark.isEmpty)
         guard !isSame else { return }
         let goesOn = restoration ?? last?.seq ?? 0
         projection = JournalProjection()
@@ -57,12 +59,14 @@ struct Intake {
             for event in events { projection.fold(event) }
             folded = end
         }
-        (waitingJournal, waitingMark) = (goesOn, "")
-        add(
-            .gateway(
-                "event \(spool.journal) was shipped, and the journal has another one or ends before it: it was put back "
-                    + "from a backup, and is followed from event \(goesOn + 1) on",
-                name: "journal_rewound", severity: .warn))
+        var told = SpoolEntry.gateway(
+            "event \(shipped.seq) was shipped, and the journal has another one or ends before it: it was put back from "
+                + "a backup or a snapshot, and is followed from event \(goesOn + 1) on",
+            name: "journal_rewound", severity: .warn)
+        let cursor = JournalCursor(seq: goesOn, mark: "")
+        told.journal = cursor
+        waitingJournal = cursor
+        add(told)
     }
 
     /// Adds a record that is not of the journal.
@@ -86,10 +90,12 @@ struct Intake {
     /// - Throws: `StoreError`; it may be tried again.
     mutating func readJournal(_ spool: Spool) throws(StoreError) -> Bool {
         guard waitingJournal == nil else { return false }
-        let events = try journal.events(after: spool.journal, limit: Self.journalBatch)
+        let events = try journal.events(after: spool.journal.seq, limit: Self.journalBatch)
         for event in events {
-            waiting.append(RecordBounds.bounded(redactor.redact(projection.entry(for: event))))
-            (waitingJournal, waitingMark) = (event.seq, event.mark)
+            var entry = RecordBounds.bounded(redactor.redact(projection.entry(for: event)))
+            entry.journal = JournalCursor(seq: event.seq, mark: event.mark)
+            waiting.append(entry)
+            waitingJournal = entry.journal
         }
         return events.count == Self.journalBatch
     }
@@ -102,9 +108,9 @@ struct Intake {
         if dropped > 0 {
             waiting.append(.gateway("\(dropped) lines were dropped: the spool could not store them", severity: .warn))
         }
-        let grew = (waitingJournal ?? 0) > spool.journal
+        let grew = (waitingJournal?.seq ?? 0) > spool.journal.seq
         do throws(SQLiteError) {
-            try spool.commit(waiting, journal: waitingJournal, mark: waitingMark)
+            try spool.commit(waiting)
         } catch {
             if dropped > 0 { waiting.removeLast() }
             throw error

@@ -31,7 +31,7 @@ package final class Pipeline {
 
     private static let beatInterval: Int64 = 2000
     private static let journalInterval: Int64 = 250
-    /// What a new spool waits for its sinks to say what they hold already.
+    /// What a start waits for its sinks to say what they hold already, and then for a journal that can be read.
     private static let startPatience: Int64 = 3000
 
     /// Opens the spool and starts the sinks.
@@ -68,11 +68,7 @@ package final class Pipeline {
                     name: "spool_damaged", severity: .error))
         }
         try awaitSinks()
-        do throws(StoreError) {
-            try intake.catchUp(with: spool)
-        } catch {
-            throw GatewayError(.tryAgain, "the journal cannot be read: \(error)")
-        }
+        try catchUp()
     }
 
     deinit { buffer.deallocate() }
@@ -91,15 +87,32 @@ package final class Pipeline {
             settle()
             beat()
         }
-        var highest: Int64 = 0
+        var highest = Holding.nothing
         for feed in feeds {
             switch feed.start {
             case .unusable(let error)?: throw GatewayError(.configuration, error.description)
-            case .ready(let lastTaken)?: highest = max(highest, lastTaken ?? 0)
+            case .ready(let held?)? where held.seq > highest.seq: highest = held
             default: break
             }
         }
-        if spool.isNew, highest > 0 { spool.numberOn(after: highest) }
+        if spool.isNew, highest.seq > 0 { spool.goOn(after: highest) }
+    }
+
+    /// Waits for a journal that can be read: the loop, which starts with us, may be putting a backup in its place, and may
+    /// end before this process could be started again.
+    private func catchUp() throws(GatewayError) {
+        let deadline = Deadline.after(milliseconds: Self.startPatience)
+        while true {
+            do throws(StoreError) {
+                return try intake.catchUp(with: spool)
+            } catch {
+                guard !deadline.hasPassed else {
+                    throw GatewayError(.tryAgain, "the journal cannot be read: \(error)")
+                }
+            }
+            _ = try? waitReadable([], until: .after(milliseconds: 50))
+            beat()
+        }
     }
 
     // MARK: One round

@@ -10,11 +10,16 @@ package struct SpoolEntry: Equatable, Sendable {
     package var event: EventDraft?
     /// The name of the last-gasp record that it was made of: it enters the spool once.
     package var gasp: String?
+    /// The event of the journal that the spool has come to with it; nil if it is not of the journal.
+    package var journal: JournalCursor?
 
-    package init(_ record: LogRecord, event: EventDraft? = nil, gasp: String? = nil) {
+    package init(
+        _ record: LogRecord, event: EventDraft? = nil, gasp: String? = nil, journal: JournalCursor? = nil
+    ) {
         self.record = record
         self.event = event
         self.gasp = gasp
+        self.journal = journal
     }
 }
 
@@ -46,9 +51,7 @@ package final class Spool {
     /// The number of the next record, from 1.
     package private(set) var nextSeq: Int64
     /// The last journal event that is in the spool.
-    package private(set) var journal: Int64
-    /// What tells that event from another one of the same number: empty if it is not known.
-    package private(set) var journalMark: String
+    package private(set) var journal: JournalCursor
     /// Bytes that the records take, without SQLite's own.
     package private(set) var bytes: Int64
     private var droppedTo: Int64
@@ -81,9 +84,9 @@ package final class Spool {
                 throw SQLiteError(code: 11, message: "the spool has lost its head row", sql: "")
             }
             incarnation = row.text(0) ?? ""
-            (nextSeq, journal, bytes) = (row.integer(1), row.integer(2), row.integer(3))
+            (nextSeq, bytes) = (row.integer(1), row.integer(3))
             (droppedTo, droppedAt) = (row.integer(4), row.integer(5))
-            journalMark = row.text(6) ?? ""
+            journal = JournalCursor(seq: row.integer(2), mark: row.text(6) ?? "")
             row.reset()
             let names = try database.statement("SELECT name FROM gasp")
             while try names.step() { gasps.insert(names.text(0) ?? "") }
@@ -99,21 +102,21 @@ package final class Spool {
     /// Whether nothing was ever numbered.
     package var isNew: Bool { nextSeq == 1 }
 
-    /// Numbers on after what sinks hold of this job from an earlier spool. Only for a new spool.
-    package func numberOn(after seq: Int64) {
+    /// Goes on after what a sink holds of this job from an earlier spool. Only for a new spool.
+    package func goOn(after held: Holding) {
         precondition(isNew, "numbers are given once")
-        nextSeq = seq + 1
-        for name in cursors.keys { cursors[name] = seq }
+        nextSeq = held.seq + 1
+        if let journal = held.journal { self.journal = journal }
+        for name in cursors.keys { cursors[name] = held.seq }
         isDirty = true
     }
 
-    /// Stores the entries in order, with all that has changed since the last commit. `journal` is the last journal
-    /// event among them, nil if none is of the journal; `mark` tells it from another of its number.
+    /// Stores the entries in order, with all that has changed since the last commit.
     ///
     /// - Throws: `SQLiteError`; nothing is changed then, and the same may be tried again.
-    package func commit(_ entries: [SpoolEntry], journal: Int64? = nil, mark: String = "") throws(SQLiteError) {
-        guard isDirty || !entries.isEmpty || journal != nil else { return }
-        var next = (seq: nextSeq, bytes: bytes, droppedTo: droppedTo, droppedAt: droppedAt)
+    package func commit(_ entries: [SpoolEntry]) throws(SQLiteError) {
+        guard isDirty || !entries.isEmpty else { return }
+        var next = (seq: nextSeq, bytes: bytes, droppedTo: droppedTo, droppedAt: droppedAt, journal: journal)
         try database.transaction { () throws(SQLiteError) in
             for entry in entries {
                 let record = entry.record.json(job: job, seq: next.seq).text
@@ -122,7 +125,9 @@ package final class Spool {
                 }
                 if let gasp = entry.gasp { try database.run("INSERT INTO gasp VALUES (?)", gasp) }
                 let size = record.utf8.count + (event?.utf8.count ?? 0) + Self.rowOverhead
-                try database.run("INSERT INTO record VALUES (?, ?, ?, ?)", next.seq, record, event, size)
+                if let journal = entry.journal { next.journal = journal }
+                try database.run(
+                    "INSERT INTO record VALUES (?, ?, ?, ?, ?)", next.seq, record, event, size, next.journal.text)
                 next.seq += 1
                 next.bytes += Int64(size)
             }
@@ -139,11 +144,9 @@ package final class Spool {
             }
             try database.run(
                 "UPDATE spool SET next_seq = ?, journal = ?, bytes = ?, dropped_to = ?, dropped_at = ?, journal_mark = ?",
-                next.seq, journal ?? self.journal, next.bytes, next.droppedTo, next.droppedAt,
-                journal == nil ? journalMark : mark)
+                next.seq, next.journal.seq, next.bytes, next.droppedTo, next.droppedAt, next.journal.mark)
         }
-        (nextSeq, bytes, droppedTo, droppedAt) = next
-        if let journal { (self.journal, journalMark) = (journal, mark) }
+        (nextSeq, bytes, droppedTo, droppedAt, journal) = next
         gasps.formUnion(entries.compactMap(\.gasp))
         isDirty = false
     }
@@ -174,13 +177,16 @@ package final class Spool {
     ///
     /// - Throws: `SQLiteError`.
     package func deliveries(after seq: Int64, count: Int, bytes: Int) throws(SQLiteError) -> [Delivery] {
-        let rows = try database.statement("SELECT seq, record, event FROM record WHERE seq > ? ORDER BY seq LIMIT ?")
+        let rows = try database.statement(
+            "SELECT seq, record, event, journal FROM record WHERE seq > ? ORDER BY seq LIMIT ?")
         try rows.bind([seq, count])
         defer { rows.reset() }
         var result: [Delivery] = []
         var size = 0
         while size < bytes, try rows.step() {
-            let delivery = Delivery(seq: rows.integer(0), record: rows.text(1) ?? "", event: rows.text(2))
+            let delivery = Delivery(
+                seq: rows.integer(0), record: rows.text(1) ?? "", event: rows.text(2),
+                journal: rows.text(3).flatMap(JournalCursor.init))
             if result.isEmpty, delivery.seq > seq + 1 { result.append(gap(from: seq + 1, to: delivery.seq - 1)) }
             size += delivery.record.utf8.count + (delivery.event?.utf8.count ?? 0)
             result.append(delivery)

@@ -5,7 +5,7 @@ import SQLite
 
 /// The spool's file: its tables, and how it is opened, checked and, if it is damaged, set aside.
 enum SpoolSchema {
-    private static let version: Int64 = 2
+    private static let version: Int64 = 3
     private static let tables = """
         CREATE TABLE spool(
             one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -27,6 +27,8 @@ enum SpoolSchema {
         CREATE TABLE gasp(name TEXT PRIMARY KEY) STRICT;
         ALTER TABLE spool ADD COLUMN journal_mark TEXT NOT NULL DEFAULT '';
         """
+    /// Since version 3: how far the journal is in the records up to this one, for a spool that comes after this one is lost.
+    private static let cursors = "ALTER TABLE record ADD COLUMN journal TEXT"
 
     /// Opens the spool, or makes a new one.
     ///
@@ -73,6 +75,7 @@ enum SpoolSchema {
                         + "VALUES (1, ?, 1, 0, 0, 0, 0)",
                     String(UInt64.random(in: .min ... .max), radix: 16))
                 try database.execute(gasps)
+                try database.execute(cursors)
                 try database.execute("PRAGMA user_version = \(version)")
             }
             return database
@@ -80,10 +83,11 @@ enum SpoolSchema {
         if let problem = try database.text("PRAGMA quick_check(1)"), problem != "ok" {
             throw SQLiteError(code: 11, message: problem, sql: "PRAGMA quick_check(1)")
         }
-        if found < 2 {
+        if found < version {
             try database.transaction { () throws(SQLiteError) in
-                try database.execute(gasps)
-                try database.execute("PRAGMA user_version = 2")
+                if found < 2 { try database.execute(gasps) }
+                try database.execute(cursors)
+                try database.execute("PRAGMA user_version = \(version)")
             }
         }
         return database

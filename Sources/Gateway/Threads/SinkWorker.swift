@@ -20,8 +20,8 @@ package struct SinkPlan: Sendable {
 /// Holds one batch at a time, which bounds its memory.
 final class SinkWorker: Sendable {
     enum Report: Equatable {
-        /// The sink is made, and holds records up to this one of an earlier spool; nil if it cannot tell.
-        case ready(lastTaken: Int64?)
+        /// The sink is made, and holds this of an earlier spool; nil if it cannot tell.
+        case ready(Holding?)
         case unusable(SinkError)
         case taken(Int64)
         case failed(SinkError)
@@ -75,7 +75,7 @@ final class SinkWorker: Sendable {
     private func run(_ plan: SinkPlan, _ spool: String) {
         do throws(SinkError) {
             var sink = try plan.make(spool)
-            report(.ready(lastTaken: sink.lastTaken()))
+            report(.ready(sink.lastTaken()))
             while let batch = next() {
                 do throws(SinkError) {
                     report(.taken(try sink.deliver(batch)))

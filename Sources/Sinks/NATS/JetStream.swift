@@ -16,10 +16,11 @@ struct JetStream {
         let refusesWhenFull: Bool
     }
 
-    /// The last message of a subject: its number in the job, and the spool that it came from.
+    /// The last message of a subject: its number in the job, the spool that it came from, and how far the journal was.
     struct Last: Equatable {
         let seq: Int64
         let spool: String?
+        let journal: JournalCursor?
     }
 
     /// Streams that are made if `createsStreams` is set. Their limits are documented in docs/NATS.md.
@@ -73,7 +74,8 @@ struct JetStream {
             throw SinkError(
                 "\(subject) has messages that are not this program's; give the job another JOB_ID or purge the subject")
         }
-        return Last(seq: seq, spool: headers["agent-spool"])
+        return Last(
+            seq: seq, spool: headers["agent-spool"], journal: headers["agent-journal"].flatMap(JournalCursor.init))
     }
 
     private static func headers(_ base64: String) -> [String: String] {

@@ -39,22 +39,24 @@ package final class NATSSink: EventSink {
         connection = NATSConnection(settings)
     }
 
-    package func lastTaken() -> Int64? {
+    package func lastTaken() -> Holding? {
         // The server may be starting with us, in the next container.
         let deadline = Deadline.after(milliseconds: 2000)
         while true {
-            if let generation = try? connection.ensure(), let last = try? lastSeq(generation, deadline) { return last }
+            if let generation = try? connection.ensure(), let held = try? held(generation, deadline) { return held }
             if deadline.hasPassed { return nil }
             _ = try? waitReadable([], until: .after(milliseconds: 50))
         }
     }
 
-    private func lastSeq(_ generation: UInt64, _ deadline: Deadline) throws(SinkError) -> Int64 {
+    private func held(_ generation: UInt64, _ deadline: Deadline) throws(SinkError) -> Holding {
         let jetStream = JetStream(connection: connection, settings: settings)
-        var result: Int64 = 0
+        var result = Holding.nothing
         for subject in [settings.logs, settings.events] {
             let stream = try jetStream.stream(of: subject, until: deadline)
-            result = max(result, try jetStream.last(of: subject, in: stream, until: deadline)?.seq ?? 0)
+            guard let last = try jetStream.last(of: subject, in: stream, until: deadline), last.seq > result.seq
+            else { continue }
+            result = Holding(seq: last.seq, journal: last.journal)
         }
         return result
     }
@@ -125,14 +127,14 @@ package final class NATSSink: EventSink {
         do throws(SinkError) {
             if !(skips && delivery.seq <= target.lastLog) {
                 let text = shortened(delivery.record, target.logs, delivery.seq)
-                try send(settings.logs, text, id: id, target, publication.add(delivery.seq))
+                try send(settings.logs, text, id: id, delivery.journal, target, publication.add(delivery.seq))
                 messages += 1
             }
             if let event = delivery.event, !(skips && delivery.seq <= target.lastEvent) {
                 // In one stream the same id would pass for a repetition.
                 let own = target.events.name == target.logs.name ? id + ".event" : id
                 let text = shortened(event, target.events, delivery.seq)
-                try send(settings.events, text, id: own, target, publication.add(delivery.seq))
+                try send(settings.events, text, id: own, delivery.journal, target, publication.add(delivery.seq))
                 messages += 1
             }
         } catch {
@@ -142,10 +144,13 @@ package final class NATSSink: EventSink {
         if messages == 0 { publication.skip(delivery.seq) }
     }
 
-    private func send(_ subject: String, _ text: String, id: String, _ target: Target, _ index: Int) throws(SinkError) {
+    private func send(
+        _ subject: String, _ text: String, id: String, _ journal: JournalCursor?, _ target: Target, _ index: Int
+    ) throws(SinkError) {
+        var headers = [("Nats-Msg-Id", id), ("Agent-Spool", spool)]
+        if let journal { headers.append(("Agent-Journal", journal.text)) }
         try connection.publish(
-            subject, text, reply: "\(target.inbox).\(batches).\(index)",
-            headers: [("Nats-Msg-Id", id), ("Agent-Spool", spool)])
+            subject, text, reply: "\(target.inbox).\(batches).\(index)", headers: headers)
     }
 
     /// A text that the stream would never take is replaced by one that says so: it must not hold up all that follow.
