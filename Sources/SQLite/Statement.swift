@@ -93,6 +93,13 @@ package final class Statement {
         return Array(UnsafeRawBufferPointer(start: blob, count: Int(sqlite3_column_bytes(handle, column))))
     }
 
+    /// The bytes of a text or blob where SQLite has them, none if it is NULL. They are valid within `body`; nothing may be
+    /// asked of the statement there.
+    package func withBytes<Result>(_ column: Int32, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        let bytes = sqlite3_column_blob(handle, column)
+        return body(UnsafeRawBufferPointer(start: bytes, count: Int(sqlite3_column_bytes(handle, column))))
+    }
+
     private func check(_ code: Int32) throws(SQLiteError) {
         if code != SQLITE_OK { throw failure() }
     }

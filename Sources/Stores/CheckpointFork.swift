@@ -21,8 +21,9 @@ package enum CheckpointFork {
             throw StoreError(.unusable, "the journal has no event \(seq): it ends at \(events.count)")
         }
         try SQLiteCheckpointStore.create(path: path, job: job) { database throws(SQLiteError) in
-            for stored in events { try Projection(database: database).write(stored) }
-            try Projection(database: database).writeHead(JobState(folding: events), todos: true)
+            let projection = Projection(database: database)
+            for stored in events { try projection.write(stored) }
+            try projection.writeHead(JobState(folding: events), todos: true)
             try database.run("UPDATE head SET epoch = ?", events.last?.epoch ?? 0)
         }
     }

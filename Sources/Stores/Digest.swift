@@ -1,16 +1,41 @@
 import CCrypto
 
-/// The SHA-256 of the text's UTF-8, by libcrypto.
-func sha256Bytes(_ text: String) -> [UInt8] {
-    var digest = [UInt8](repeating: 0, count: 32)
-    var copy = text
-    let done = copy.withUTF8 { EVP_Digest($0.baseAddress, $0.count, &digest, nil, EVP_sha256(), nil) }
-    // It fails only where SHA-256 is not to be had at all, and then nothing that we do is sound.
-    precondition(done == 1, "libcrypto has no SHA-256")
-    return digest
+/// SHA-256 by libcrypto, one digest after the other.
+///
+/// One context for all: to look SHA-256 up among libcrypto's providers, as each `EVP_Digest` does, costs more than the digest
+/// of a short row (openssl-core's crypto(7), "Performance").
+final class SHA256 {
+    private let context = EVP_MD_CTX_new()
+    private var isPrepared = false
+
+    deinit { EVP_MD_CTX_free(context) }
+
+    /// Begins the next digest.
+    func begin() {
+        // It fails only where SHA-256 is not to be had at all, and then nothing that we do is sound.
+        precondition(
+            EVP_DigestInit_ex(context, isPrepared ? nil : EVP_sha256(), nil) == 1, "libcrypto has no SHA-256")
+        isPrepared = true
+    }
+
+    func update(_ bytes: UnsafeRawBufferPointer) {
+        precondition(EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1, "libcrypto's SHA-256 fails")
+    }
+
+    /// The digest of all since `begin`.
+    func finish() -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 32) { buffer, count in
+            precondition(EVP_DigestFinal_ex(context, buffer.baseAddress, nil) == 1, "libcrypto's SHA-256 fails")
+            count = 32
+        }
+    }
 }
 
-/// The same in 64 hexadecimal digits.
+/// The SHA-256 of the text's UTF-8 in 64 hexadecimal digits.
 func sha256(_ text: String) -> String {
-    sha256Bytes(text).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    let hash = SHA256()
+    hash.begin()
+    var copy = text
+    copy.withUTF8 { hash.update(UnsafeRawBufferPointer($0)) }
+    return hash.finish().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }

@@ -5,12 +5,17 @@ import SQLite
 /// Writes an event and what follows from it for the other tables, within a transaction of the store.
 struct Projection {
     let database: Database
+    private let digests = EventDigest()
 
-    func write(_ stored: StoredEvent) throws(SQLiteError) {
+    init(database: Database) { self.database = database }
+
+    /// Returns the bytes of the event's body, without an output that lies beside it.
+    @discardableResult
+    func write(_ stored: StoredEvent) throws(SQLiteError) -> Int {
         let (event, blob) = LargeOutput.taken(from: stored.event)
         if let blob { try LargeOutput.keep(blob, in: database) }
         let (kind, body) = (event.kind, try Self.body(event))
-        let digest = EventDigest.of(
+        let digest = digests.of(
             numbers: (stored.seq, stored.epoch, stored.time), kind: kind, version: Schema.version,
             blob: blob?.digest ?? "", body: body)
         try database.run(
@@ -36,6 +41,7 @@ struct Projection {
             .backgroundEnded:
             break
         }
+        return body.utf8.count
     }
 
     /// A request without an answer when the next one is made, or when its process is gone.

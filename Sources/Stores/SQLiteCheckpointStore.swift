@@ -17,6 +17,8 @@ package final class SQLiteCheckpointStore: CheckpointStore {
     private var epoch: Int64 = 0
     /// The journal as `load` has read it.
     private var loaded: (state: JobState, events: [StoredEvent])?
+    private let projection: Projection
+    private var snapshots = SnapshotPace()
 
     /// Opens the job's database, or makes it if there is none.
     ///
@@ -31,6 +33,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         } catch {
             throw place(error)
         }
+        projection = Projection(database: database)
         reserve = Reserve(of: path)
         try Migration(database: database, path: path).run(job: job)
         try inspect()
@@ -163,6 +166,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
                 "the epoch in the head of \(path) is \(epoch), the journal has \(last); restore it from a backup")
         }
         loaded = (state, events)
+        snapshots.loaded(events.count)
     }
 
     package func reserveRoom() throws(StoreError) {
@@ -221,9 +225,11 @@ package final class SQLiteCheckpointStore: CheckpointStore {
             try database.transaction(mapping: map) { () throws(StoreError) in
                 try checkOwnership(of: events)
                 do throws(SQLiteError) {
-                    for stored in events { try Projection(database: database).write(stored) }
-                    try Projection(database: database).writeHead(state, todos: events.contains(where: \.changesTodos))
-                    if events.contains(where: \.isPhaseBoundary) { try StateSnapshot.write(state, to: database) }
+                    for stored in events { snapshots.wrote(try projection.write(stored)) }
+                    try projection.writeHead(state, todos: events.contains(where: \.changesTodos))
+                    if snapshots.isDue || events.contains(where: \.endsChapter) {
+                        snapshots.snapshot(of: try StateSnapshot.write(state, to: database))
+                    }
                 } catch {
                     throw map(error)
                 }
@@ -281,6 +287,14 @@ package final class SQLiteCheckpointStore: CheckpointStore {
 
 extension StoredEvent {
     fileprivate var isPhaseBoundary: Bool { if case .phaseChanged = event { true } else { false } }
+
+    /// The state is as short as it will be for a while, or what comes is work of its own.
+    fileprivate var endsChapter: Bool {
+        switch event {
+        case .phaseChanged, .compacted: true
+        default: false
+        }
+    }
 
     fileprivate var changesTodos: Bool {
         guard case .callFinished(let body) = event else { return false }

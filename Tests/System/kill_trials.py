@@ -31,14 +31,14 @@ BACKGROUND = "f"
 
 def script():
     """Both phases, calls side by side, calls that may be repeated and calls that may not, a command in the background,
-    and a model that once has no time."""
+    a model that once has no time, and a conversation that then has filled the window and is compacted."""
     return {"turns": [
         plan({"title": "Work", "acceptance": "seen", "check": "test -s ledger"}, thinking="First a plan."),
         turn(call("write_file", path="ledger", content="END\n"), execute("echo a >> effects"),
              execute("echo b >> effects"), call("read_file", path="ledger")),
         turn(execute("echo c >> effects"), call("edit_file", path="ledger", old="END\n", new="d\nEND\n"),
              execute("seq 1 3000; echo e >> effects"), execute("echo f >> effects; sleep 600", background=True)),
-        turn(call("search", pattern="END", path="."), fault={"status": 529}),
+        turn(call("search", pattern="END", path="."), fault={"status": 529}, usage={"input": 9000, "output": 50}),
         turn(done("t1")),
         complete("effects"),
     ]}
@@ -65,7 +65,7 @@ class Trial:
         self.settings = {
             "JOB_ID": "trial", "WORKSPACE_PATH": str(workspace), "AGENT_SECRETS_DIR": str(secrets),
             "AGENT_TASK": "Do what the script says.", "AGENT_BASE_URL": f"{model.url}/{self.folder.name}",
-            "AGENT_MAX_TOKENS": "10000000",
+            "AGENT_MAX_TOKENS": "10000000", "AGENT_CONTEXT_TOKENS": "10000",
             "AGENT_ACCEPTANCE": "test $(wc -l < ledger) -le 2",
         }
 
@@ -128,7 +128,8 @@ class Trial:
         if ended:
             assert journal.head["status"] == "completed", journal.head
             assert journal.phases() == ["STRATEGIC", "TACTICAL", "STRATEGIC", "VERIFY"], "a boundary is there twice"
-            assert len(journal.of("task_received")) == 1 and len(journal.of("verified")) == 1
+            for kind in ("task_received", "verified", "compacted"):
+                assert len(journal.of(kind)) == 1, f"{kind} is there {len(journal.of(kind))} times"
             assert [row["status"] for row in journal.todos] == ["done"]
             audit = subprocess.run(self.agentd("verify"), env=self.settings, cwd="/", capture_output=True, text=True)
             assert audit.returncode == 0, audit.stdout + audit.stderr
