@@ -1,4 +1,7 @@
-"""What checkpoint-benchmark does, with LangGraph's SqliteSaver: langgraph_peer.py FILE STEPS prints one line of JSON."""
+"""What checkpoint-benchmark does, with LangGraph's SqliteSaver.
+
+langgraph_peer.py FILE STEPS prints one line of JSON; langgraph_peer.py FILE load only loads the latest state of it.
+"""
 import json
 import os
 import resource
@@ -9,7 +12,7 @@ import time
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-path, steps = sys.argv[1], int(sys.argv[2])
+path, steps = sys.argv[1], 0 if sys.argv[2] == "load" else int(sys.argv[2])
 message = "x" * 2048
 
 
@@ -22,6 +25,10 @@ def connect():
 
 
 connection, saver = connect()
+if not steps:
+    latest = saver.get_tuple({"configurable": {"thread_id": "1", "checkpoint_ns": ""}})
+    assert latest.checkpoint["channel_values"]["messages"]
+    raise SystemExit
 config = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
 messages, commits = [], []
 for step in range(1, steps + 1):

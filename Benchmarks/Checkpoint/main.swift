@@ -6,6 +6,8 @@ import Stores
 
 // Steps of one 2 KB message each, durable each, in a fresh checkpoint: what a commit costs and what the file weighs.
 // Usage: checkpoint-benchmark FILE STEPS. Prints one line of JSON; times in microseconds.
+// With `job` or `whole` behind it, the journal of a whole job of so many steps instead, compacted as the loop would or
+// not at all, and nothing is printed: Benchmarks/resume starts the loop on it.
 
 func now() -> Int64 {
     var time = timespec()
@@ -14,10 +16,16 @@ func now() -> Int64 {
 }
 
 let arguments = CommandLine.arguments
-guard arguments.count == 3, let steps = Int(arguments[2]), steps > 10 else {
-    fatalError("usage: checkpoint-benchmark FILE STEPS")
+guard [3, 4].contains(arguments.count), let steps = Int(arguments[2]), steps > 10 else {
+    fatalError("usage: checkpoint-benchmark FILE STEPS [job|whole]")
 }
 let path = arguments[1]
+if arguments.count == 4 {
+    let store = try SQLiteCheckpointStore(path: path, job: "benchmark")
+    let ledger = try Ledger(store: store, version: "benchmark", host: "benchmark")
+    try LongJob(ledger: ledger).write(steps: steps, isCompacted: arguments[3] == "job")
+    exit(0)
+}
 let message = String(repeating: "x", count: 2048)
 var commits: [Int64] = []
 do {
