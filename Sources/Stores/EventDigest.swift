@@ -8,7 +8,6 @@ final class EventDigest {
     static let columns = "seq, epoch, ts, kind, schema_v, coalesce(blob, ''), body"
 
     private let hash = SHA256()
-    private var head: [UInt8] = []
 
     /// Whether the digest in a column is that of the row that a statement stands on, whose first columns are `columns`.
     func isRight(in column: Int32, of row: Statement) -> Bool {
@@ -19,45 +18,37 @@ final class EventDigest {
     /// The digest of the row that a statement stands on, whose first columns are `columns`.
     func of(_ row: Statement) -> ArraySlice<UInt8> {
         begin((row.integer(0), row.integer(1), row.integer(2)))
-        row.withBytes(3) { head += $0 }
+        row.withBytes(3, hash.update)
         add(row.integer(4))
-        row.withBytes(5) { head += $0 }
-        return row.withBytes(6) { finish($0) }
+        row.withBytes(5, hash.update)
+        add("\n")
+        // The body is last: whatever is in it, the lines before it are what they are.
+        row.withBytes(6, hash.update)
+        return hash.finish().prefix(16)
     }
 
     func of(
         numbers: (seq: Int64, epoch: Int64, time: Int64), kind: String, version: Int64, blob: String, body: String
     ) -> [UInt8] {
         begin(numbers)
-        head += kind.utf8
+        add(kind)
         add(version)
-        head += blob.utf8
-        var copy = body
-        return Array(copy.withUTF8 { finish(UnsafeRawBufferPointer($0)) })
+        add("\(blob)\n")
+        add(body)
+        return Array(hash.finish().prefix(16))
     }
 
     private func begin(_ numbers: (seq: Int64, epoch: Int64, time: Int64)) {
-        head.removeAll(keepingCapacity: true)
-        for number in [numbers.seq, numbers.epoch, numbers.time] {
-            head += String(number).utf8
-            head.append(UInt8(ascii: "\n"))
-        }
+        hash.begin()
+        add("\(numbers.seq)\n\(numbers.epoch)\n\(numbers.time)\n")
     }
 
     /// A number in a line of its own, after the line that was begun.
-    private func add(_ number: Int64) {
-        head.append(UInt8(ascii: "\n"))
-        head += String(number).utf8
-        head.append(UInt8(ascii: "\n"))
-    }
+    private func add(_ number: Int64) { add("\n\(number)\n") }
 
-    /// The body is last: whatever is in it, the lines before it are what they are.
-    private func finish(_ body: UnsafeRawBufferPointer) -> ArraySlice<UInt8> {
-        head.append(UInt8(ascii: "\n"))
-        hash.begin()
-        head.withUnsafeBytes(hash.update)
-        hash.update(body)
-        return hash.finish().prefix(16)
+    private func add(_ text: String) {
+        var copy = text
+        copy.withUTF8 { hash.update(UnsafeRawBufferPointer($0)) }
     }
 
     /// Gives one to each row that has none: those of older versions.

@@ -35,6 +35,11 @@ struct Migration {
             throw StoreError(.foreign, "the checkpoint \(path) belongs to job \(owner), not to \(job)")
         }
         guard version < Schema.version else { return }
+        do throws(SQLiteError) {
+            try Inspection.checkStructure(of: database)
+        } catch {
+            throw SQLiteCheckpointStore.failure(error, path)
+        }
         try copy(of: version)
         try migrate(from: version)
     }

@@ -49,7 +49,6 @@ extension SQLiteCheckpointStore {
                         "\(path)-wal is damaged: \(beyond) commits lie beyond a frame that is not what was written")
                 }
                 let store = try SQLiteCheckpointStore(path: path, job: job)
-                try store.load()
                 // What a power loss has left of a commit would be there still after the next one.
                 if beyond > 0 { try store.foldIn() }
                 return store
@@ -61,9 +60,7 @@ extension SQLiteCheckpointStore {
         guard let backup = Backup.newestGood(of: path, job: job) else { throw damage }
         let repair = Repair(path: path, job: job, backup: backup, damage: damage, tellsItsEnd: beyond == 0)
         try repair.run(version: version, host: host, asks: asks)
-        let store = try SQLiteCheckpointStore(path: path, job: job)
-        try store.load()
-        return store
+        return try SQLiteCheckpointStore(path: path, job: job)
     }
 }
 

@@ -20,26 +20,33 @@ package final class SQLiteCheckpointStore: CheckpointStore {
     private let projection: Projection
     private var snapshots = SnapshotPace()
 
-    /// Opens the job's database, or makes it if there is none.
+    /// Opens the job's database, or makes it if there is none, checks it and reads its journal: one that cannot be read is
+    /// found before anything is changed.
     ///
     /// - Throws: `StoreError`: `unusable` if it is damaged or another job's, `newer`, `place`. The file is left as it is.
     package init(path: String, job: String) throws(StoreError) {
         self.path = path
         self.job = job
-        let place = { (error: SQLiteError) in Self.failure(error, path) }
         if try !Self.isThere(path) { try Self.create(path: path, job: job) }
         do throws(SQLiteError) {
             database = try Self.connect(path)
         } catch {
-            throw place(error)
+            throw Self.failure(error, path)
         }
         projection = Projection(database: database)
         reserve = Reserve(of: path)
         try Migration(database: database, path: path).run(job: job)
-        try inspect()
+        // Beside the reading: each takes as long as the file is long.
+        let inspection = ThreadResult { Inspection.damage(of: path) }
+        do throws(StoreError) {
+            try load()
+        } catch {
+            throw inspection.wait() ?? error
+        }
+        if let damage = inspection.wait() { throw damage }
     }
 
-    /// Opens and checks the file; tries again for half a second when a file beside it cannot be opened.
+    /// Opens the file; tries again for half a second when a file beside it cannot be opened.
     ///
     /// A reader that runs as root makes the -wal and -shm as root and gives them to the database's owner only then
     /// (`robustFchown` in SQLite's os_unix.c): a writer that comes in between is refused.
@@ -48,8 +55,9 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         while true {
             do throws(SQLiteError) {
                 let database = try Database(path: path, mode: .readWriteCreate)
-                try check(database)
                 try database.execute(Schema.connection)
+                // The first to look at the file, in which SQLite finds out about the -wal.
+                _ = try database.integer("SELECT count(*) FROM meta")
                 return database
             } catch {
                 guard error.cannotOpen, attempts < 10 else { throw error }
@@ -112,43 +120,9 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         try synchronize(folder(of: path))
     }
 
-    // MARK: Checking
-
-    private static func check(_ database: Database) throws(SQLiteError) {
-        if let verdict = try database.text("PRAGMA quick_check(1)"), verdict != "ok" {
-            throw SQLiteError(code: 11, message: verdict, sql: "PRAGMA quick_check")
-        }
-    }
-
-    /// The log's own invariants: without a gap up to the head.
-    private func inspect() throws(StoreError) {
-        let count: Int64?
-        let last: Int64?
-        let head: Int64?
-        do throws(SQLiteError) {
-            count = try database.integer("SELECT count(*) FROM event")
-            last = try database.integer("SELECT coalesce(max(seq), 0) FROM event WHERE seq > 0")
-            head = try database.integer("SELECT seq FROM head")
-        } catch {
-            throw Self.failure(error, path)
-        }
-        guard let count, let last, let head else {
-            throw StoreError(.unusable, "the checkpoint \(path) has no head row; restore it from a backup")
-        }
-        guard count == last, last == head else {
-            throw StoreError(
-                .unusable,
-                "the journal in \(path) has a gap (\(count) events, the last is \(last), the head says \(head)); "
-                    + "restore it from a backup")
-        }
-    }
-
     // MARK: Use
 
-    /// Reads the journal, so that one that cannot be read is found before anything is changed.
-    ///
-    /// - Throws: `StoreError`.
-    func load() throws(StoreError) {
+    private func load() throws(StoreError) {
         let state: JobState
         let epoch: Int64
         do throws(SQLiteError) {
