@@ -6,9 +6,13 @@ import CCrypto
 /// of a short row (openssl-core's crypto(7), "Performance").
 final class SHA256 {
     private let context = EVP_MD_CTX_new()
+    private let digest = UnsafeMutableRawBufferPointer.allocate(byteCount: 32, alignment: 8)
     private var isPrepared = false
 
-    deinit { EVP_MD_CTX_free(context) }
+    deinit {
+        EVP_MD_CTX_free(context)
+        digest.deallocate()
+    }
 
     /// Begins the next digest.
     func begin() {
@@ -22,12 +26,12 @@ final class SHA256 {
         precondition(EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1, "libcrypto's SHA-256 fails")
     }
 
-    /// The digest of all since `begin`.
-    func finish() -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: 32) { buffer, count in
-            precondition(EVP_DigestFinal_ex(context, buffer.baseAddress, nil) == 1, "libcrypto's SHA-256 fails")
-            count = 32
-        }
+    /// The digest of all since `begin`: 32 bytes, which are valid within `body`.
+    func finish<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        precondition(
+            EVP_DigestFinal_ex(context, digest.assumingMemoryBound(to: UInt8.self).baseAddress, nil) == 1,
+            "libcrypto's SHA-256 fails")
+        return body(UnsafeRawBufferPointer(digest))
     }
 }
 
@@ -37,5 +41,5 @@ func sha256(_ text: String) -> String {
     hash.begin()
     var copy = text
     copy.withUTF8 { hash.update(UnsafeRawBufferPointer($0)) }
-    return hash.finish().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    return hash.finish { $0.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
 }

@@ -26,7 +26,7 @@ func readEvents(
         let digests = EventDigest()
         while try row.step() {
             if version >= 3, !digests.isRight(in: 8, of: row) {
-                throw EventDamage(description: "event \(row.integer(0)) is not what was written: its digest is another")
+                throw EventDamage(description: EventDigest.damage(of: row.integer(0)))
             }
             let output = row.text(7)
             if let digest = row.text(5), !digest.isEmpty, output.map(sha256) != digest {

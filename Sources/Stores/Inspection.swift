@@ -2,14 +2,16 @@ import Agent
 import SQLite
 
 /// What is checked of a checkpoint each time it is opened, over a connection of its own, so that it can be done beside the
-/// reading: SQLite's own structure, and that the journal has no gap up to the head.
+/// reading: SQLite's own structure, that the journal has no gap up to the head, and that events are as they were written.
 enum Inspection {
-    /// What is wrong with the file, nil if nothing is.
-    static func damage(of path: String) -> StoreError? {
+    /// What is wrong with the file, nil if nothing is. Of the events, those up to `last` are looked at.
+    static func damage(of path: String, eventsTo last: Int64) -> StoreError? {
         do throws(SQLiteError) {
             let database = try Database(path: path, mode: .readOnly)
             try checkStructure(of: database)
-            return try gap(in: database, path: path)
+            if let gap = try gap(in: database, path: path) { return gap }
+            guard let seq = try EventDigest.firstDamaged(in: database, after: 0, through: last) else { return nil }
+            return StoreError(.unusable, "the journal in \(path): \(EventDigest.damage(of: seq))")
         } catch {
             return SQLiteCheckpointStore.failure(error, path)
         }

@@ -36,14 +36,23 @@ package final class SQLiteCheckpointStore: CheckpointStore {
         projection = Projection(database: database)
         reserve = Reserve(of: path)
         try Migration(database: database, path: path).run(job: job)
-        // Beside the reading: each takes as long as the file is long.
-        let inspection = ThreadResult { Inspection.damage(of: path) }
+        // Each takes as long as the file is long: one beside the other, and half of the old events for each.
+        let half = try head() / 2
+        let inspection = ThreadResult { Inspection.damage(of: path, eventsTo: half) }
         do throws(StoreError) {
-            try load()
+            try load(inspectedTo: half)
         } catch {
             throw inspection.wait() ?? error
         }
         if let damage = inspection.wait() { throw damage }
+    }
+
+    private func head() throws(StoreError) -> Int64 {
+        do throws(SQLiteError) {
+            return try database.integer("SELECT seq FROM head") ?? 0
+        } catch {
+            throw Self.failure(error, path)
+        }
     }
 
     /// Opens the file; tries again for half a second when a file beside it cannot be opened.
@@ -122,15 +131,20 @@ package final class SQLiteCheckpointStore: CheckpointStore {
 
     // MARK: Use
 
-    private func load() throws(StoreError) {
+    /// Events before a snapshot must be as they were written all the same, or the damage would be found only by those who
+    /// look at them; those up to `inspected` are somebody else's to look at.
+    private func load(inspectedTo inspected: Int64) throws(StoreError) {
         let state: JobState
         let epoch: Int64
+        let damaged: Int64?
         do throws(SQLiteError) {
             epoch = try database.integer("SELECT epoch FROM head") ?? 0
-            state = try StateSnapshot.usable(in: database) ?? JobState()
+            state = try StateSnapshot.newest(in: database) ?? JobState()
+            damaged = try EventDigest.firstDamaged(in: database, after: inspected, through: state.seq)
         } catch {
             throw Self.failure(error, path)
         }
+        if let damaged { throw StoreError(.unusable, "the journal in \(path): \(EventDigest.damage(of: damaged))") }
         let events = try readEvents(database, after: state.seq, limit: -1, path: path)
         // An epoch that has been given already would let its owner go on beside this one.
         let last = events.last?.epoch ?? state.epoch
@@ -163,7 +177,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
             } catch {
                 throw map(error)
             }
-            if loaded == nil { try load() }
+            if loaded == nil { try load(inspectedTo: 0) }
             do throws(SQLiteError) {
                 try database.run("UPDATE head SET epoch = epoch + 1")
                 epoch = try database.integer("SELECT epoch FROM head") ?? 0

@@ -19,13 +19,6 @@ enum StateSnapshot {
         return data.count
     }
 
-    /// The newest that may stand for the events before it, nil if there is none: they must be as they were written all the
-    /// same, or the damage would be found only by those who look at them.
-    static func usable(in database: Database) throws(SQLiteError) -> JobState? {
-        guard let state = try newest(in: database) else { return nil }
-        return try EventDigest.firstDamaged(in: database, through: state.seq) == nil ? state : nil
-    }
-
     /// The newest whose form and digest are right, nil if there is none.
     static func newest(in database: Database) throws(SQLiteError) -> JobState? {
         let rows = try database.statement(

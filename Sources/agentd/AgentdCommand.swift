@@ -17,6 +17,17 @@ struct AgentdCommand: ParsableCommand {
             ForkCommand.self, RestoreCommand.self, SnapshotCommand.self, ClaimCommand.self,
             LoopCommand.self, GatewayCommand.self,
         ])
+
+    /// The loop's own command line is read without the whole tree of commands, which takes longer to build than a jailed
+    /// command to run. What it does not take is left to the tree, which says why.
+    static func main() {
+        let words = CommandLine.arguments.dropFirst()
+        if words.first == LoopCommand._commandName, let loop = try? LoopCommand.parse(Array(words.dropFirst())) {
+            do { try loop.run() } catch { LoopCommand.exit(withError: error) }
+        } else {
+            main(nil)
+        }
+    }
 }
 
 /// The version of the three programs.

@@ -33,9 +33,11 @@ struct LoopCommand: ParsableCommand {
             supervisor.tell(records: settings.folders.gasps)
             let snapshots = try wiring.snapshots(environment: environment)
             try wiring.confine(environment: environment)
+            // Beside each other: the one waits for other processes, the other reads.
+            let opening = wiring.opening()
             try wiring.proveJail(attention: attention)
             let ledger = try Ledger(
-                store: wiring.store(), version: version, host: hostName(),
+                store: opening.wait().get(), version: version, host: hostName(),
                 claim: { epoch throws(StoreError) in try snapshots?.claim(epoch, attention: attention) })
             ledger.onCommit = { state in
                 supervisor.tell(state.progress)

@@ -49,10 +49,24 @@ struct Wiring {
         return { redactor.redact($0) != $0 }
     }
 
-    func store() throws(StoreError) -> any CheckpointStore {
-        try SQLiteCheckpointStore.opened(
-            path: settings.folders.database, job: settings.job.text, version: version, host: hostName(),
-            asks: settings.asksAfterRestore)
+    /// Opens the checkpoint, on a thread of its own.
+    func opening() -> ThreadResult<Opened> {
+        let (path, job, asks) = (settings.folders.database, settings.job.text, settings.asksAfterRestore)
+        return ThreadResult {
+            Opened(
+                result: Result { () throws(StoreError) in
+                    try SQLiteCheckpointStore.opened(
+                        path: path, job: job, version: version, host: hostName(), asks: asks)
+                })
+        }
+    }
+
+    /// Unchecked: the store is made on one thread and used on another, never on both. SQLite allows that (sqlite.org/
+    /// threadsafe.html).
+    struct Opened: @unchecked Sendable {
+        fileprivate let result: Result<SQLiteCheckpointStore, StoreError>
+
+        func get() throws(StoreError) -> any CheckpointStore { try result.get() }
     }
 
     static func journal(of folders: Folders) -> any JournalReader { SQLiteJournal(path: folders.database) }
