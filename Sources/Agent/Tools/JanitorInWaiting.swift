@@ -34,9 +34,6 @@ struct JanitorInWaiting: ~Copyable {
         return (try? DescriptorMessage.send(message, descriptors, to: socket.number)) != nil
     }
 
-    /// Ends and reaps one that was not used.
-    borrowing func dismiss() {
-        _ = kill(pid, SIGKILL)
-        _ = reap(pid)
-    }
+    /// Ends one that was not used. To be reaped by the caller.
+    borrowing func dismiss() { _ = kill(pid, SIGKILL) }
 }

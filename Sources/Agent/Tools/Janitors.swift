@@ -46,8 +46,9 @@ final class Janitors: Sendable {
         posts.withLock { posts in
             guard let waiting = posts.waiting.take() else { return nil }
             if waiting.take(message, descriptors) { return waiting.pid }
+            // Spared and reaped like any other until it has ended, which SIGKILL only begins.
             waiting.dismiss()
-            posts.living.remove(waiting.pid)
+            posts.retired.append((waiting.pid, .after(milliseconds: 0)))
             return nil
         }
     }
