@@ -139,6 +139,20 @@ struct ToolTests {
         #expect(refusal("todo_stage", ["todos": [["title": "A"]]])?.contains("acceptance") == true)
     }
 
+    @Test(arguments: [true, false])
+    func `what does not fit on a command line is refused before it is tried`(isTooLong: Bool) {
+        let word = isTooLong ? String(repeating: "x", count: 100_001) : "a\0b"
+        let todo: JSON = ["title": "A", "acceptance": "a", "check": .string(word)]
+        let inputs: [(String, JSON)] = [
+            ("execute", ["command": .string(word)]), ("search", ["pattern": .string(word)]),
+            ("search", ["pattern": "a", "path": .string(word)]), ("list_files", ["path": .string(word)]),
+            ("todo_stage", ["todos": [todo]]),
+        ]
+        for (name, input) in inputs {
+            #expect(refusal(name, input)?.contains("longer than 100,000 bytes or has a NUL byte") == true, "\(name)")
+        }
+    }
+
     @Test func `closing a todo needs evidence, and one is in progress at a time`() throws {
         var busy = Todo(id: "t1", title: "", acceptance: "")
         busy.status = .inProgress

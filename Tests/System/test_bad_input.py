@@ -8,7 +8,7 @@ import pytest
 
 from job import UID, free_port
 from job_ends import end_well, refuse
-from turns import SMALL_JOB
+from turns import SMALL_JOB, call, complete, done, plan, todo, turn
 
 # MARK: Settings
 
@@ -207,3 +207,18 @@ def test_a_model_that_the_provider_does_not_know(new_job):
     job.change(AGENT_MODEL="known")
     assert job.run().code == 0
     job.journal().check()
+
+
+# MARK: What the model asks for
+
+def test_what_does_not_fit_on_a_command_line_is_refused_and_the_job_goes_on(new_job):
+    """The kernel takes no word of more than 128 KiB (E2BIG), and ends one at its first NUL byte."""
+    long = "x" * 140_000
+    words = [call("search", pattern=long), call("search", pattern="a\0b"), call("search", pattern="a", path=long),
+             call("list_files", path="a\0b"), call("todo_stage", todos=[todo("Long", long)]),
+             call("todo_stage", todos=[todo("Cut", "true \0 && false")])]
+    job = new_job({"turns": [turn(*words), plan("Work", expect=["100,000 bytes or has a NUL byte"] * 6),
+                             turn(done("t1")), complete()]})
+    journal = end_well(job)
+    refused = [event["call"] for event in journal.of("call_finished") if event["outcome"] == "refused"]
+    assert refused == [f"1.{number}" for number in range(len(words))]

@@ -56,8 +56,8 @@ struct SearchTool: Tool {
     let isIdempotent = true
 
     func run(_ call: ToolCall) throws(ToolFailure) -> ToolResult {
-        let pattern = try call.input.text("pattern")
-        let path = try call.input.optionalText("path") ?? "."
+        let pattern = try call.input.word("pattern")
+        let path = try call.input.optionalWord("path") ?? "."
         let result = try commands.run(
             ["grep", "-rnIE", "--exclude-dir=.git", "-e", pattern, "--", path], call: call, profile: .strategic,
             timeout: 60000)
@@ -80,7 +80,7 @@ struct ListFilesTool: Tool {
     let isIdempotent = true
 
     func run(_ call: ToolCall) throws(ToolFailure) -> ToolResult {
-        let path = try call.input.optionalText("path") ?? "."
+        let path = try call.input.optionalWord("path") ?? "."
         guard !path.hasPrefix("-") else { throw .refused(ToolRefusal("A path does not begin with \"-\"; use ./-…")) }
         let result = try commands.run(
             ["find", path, "-name", ".git", "-prune", "-o", "-type", "f", "-printf", "%P\\t%s bytes\\n"], call: call,

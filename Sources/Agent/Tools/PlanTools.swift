@@ -52,7 +52,7 @@ struct TodoStageTool: Tool {
             todos.append(
                 Todo(
                     id: "t\(call.state.todos.count + todos.count + 1)", title: try input.text("title"),
-                    acceptance: try input.text("acceptance"), check: try input.optionalText("check")))
+                    acceptance: try input.text("acceptance"), check: try input.optionalWord("check")))
         }
         let list = todos.map { "\($0.id): \($0.title)" }.joined(separator: "\n")
         return ToolResult("Staged:\n\(list)", effects: [.todosStaged(todos)])

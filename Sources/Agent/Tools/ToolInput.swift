@@ -4,6 +4,9 @@ package import Events
 package struct ToolInput: Sendable {
     private let members: [String: JSON]
 
+    /// Bytes. What goes with a word on a command line has room beside it.
+    private static let longestWord = 100_000
+
     /// - Throws: `ToolFailure.refused` if it is not an object: its JSON was malformed.
     package init(_ json: JSON) throws(ToolFailure) {
         guard let members = json.object else {
@@ -29,6 +32,20 @@ package struct ToolInput: Sendable {
         guard let value = members[name], !value.isNull else { return nil }
         guard let text = value.string else { throw wrong(name, "a string") }
         return text.isEmpty ? nil : text
+    }
+
+    /// A word of a command line: not longer than the kernel takes one (MAX_ARG_STRLEN, 128 KiB), and without the NUL byte
+    /// at which it would end.
+    func word(_ name: String) throws(ToolFailure) -> String {
+        guard let word = try optionalWord(name) else { throw missing(name, "a string") }
+        return word
+    }
+
+    /// A word of a command line, nil if it is not there, null or empty.
+    func optionalWord(_ name: String) throws(ToolFailure) -> String? {
+        let text = try optionalText(name)
+        guard let text, text.utf8.count > Self.longestWord || text.utf8.contains(0) else { return text }
+        throw .refused(ToolRefusal("The input \"\(name)\" is longer than 100,000 bytes or has a NUL byte."))
     }
 
     func number(_ name: String, _ range: ClosedRange<Int>, default standard: Int) throws(ToolFailure) -> Int {
