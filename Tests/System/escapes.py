@@ -115,6 +115,11 @@ FILES = {
         "import ctypes, os, struct, sys; out = os.environ[\"OUTSIDE\"].encode() + b\"/secret\"\n"
         "flags = ctypes.create_string_buffer(struct.pack(\"=QIIII\", 0x80, 0, 0, 0, 0), 24)\n"
         f"sys.exit(ctypes.CDLL(None).syscall({FILE_SETATTR}, -100, out, flags, 24, 0) < 0)"),
+    # FAN_REPORT_FID, with which it needs no privilege; FAN_CREATE and FAN_MODIFY.
+    "be told by fanotify what happens beside the project": python(
+        "import ctypes, os, sys; library = ctypes.CDLL(None); queue = library.fanotify_init(0x200, 0)\n"
+        "mask = ctypes.c_uint64(0x102)\n"
+        "sys.exit(queue < 0 or library.fanotify_mark(queue, 1, mask, -100, os.environ[\"OUTSIDE\"].encode()) < 0)"),
     "write to /tmp": "f=$(mktemp -p /tmp) && rm $f",
 }
 
@@ -194,6 +199,12 @@ NETWORK = {
     "send by UDP": python("import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b\"x\", (\"127.0.0.1\", 9))"),
     "open an MPTCP socket": python("import socket; socket.socket(proto=262)"),
     "ask the kernel about the network": python("import socket; socket.socket(16, socket.SOCK_RAW, 0)"),
+    "connect by a socket that another process has sent": python(
+        "import os, socket; here, there = socket.socketpair()\n"
+        "if os.fork() == 0:\n"
+        "    made = socket.socket(); socket.send_fds(there, [b\"x\"], [made.fileno()]); os._exit(0)\n"
+        "one = socket.socket(fileno=socket.recv_fds(here, 1, 1)[1][0]); os.wait()\n"
+        "one.connect((\"127.0.0.1\", int(os.environ[\"PORT\"]))); one.getpeername()"),
     "connect to an abstract socket": python(
         "import os, socket; socket.socket(socket.AF_UNIX).connect(\"\\0\" + os.environ[\"ABSTRACT\"])"),
     "connect to a socket by its path": python(

@@ -204,6 +204,7 @@ def test_a_command_that_would_fill_the_pods_memory_is_ended_and_the_pod_is_not(p
 # What a container's own seccomp profile and masked paths refuse to everyone in it: there the jail cannot be seen to.
 REFUSED_TO_ALL = {
     "make a new user namespace", "take a descriptor of another process", "keep a key in the kernel",
+    "be told by fanotify what happens beside the project",
     # All that a container starts is in the group of its first process, 1, and kill(2) takes -1 for everybody.
     "signal another process's group",
 }

@@ -1,6 +1,8 @@
 """When a jailed command is over, nothing of it is left, and it is over in time."""
 import os
+import pathlib
 import platform
+import shutil
 import signal
 import subprocess
 import uuid
@@ -49,6 +51,16 @@ def test_a_process_that_made_itself_the_commands_sibling_is_dead_too(workspace):
     code = f"import ctypes, time\nctypes.CDLL(None).syscall({number}, 0x8000, 0, 0, 0, 0) or time.sleep(100000)"
     done = workspace.run(f"/usr/bin/python3 -c '{code}' {marker}")
     assert done.code == 0
+    assert workspace.alive(marker) == []
+
+
+def test_what_has_piled_up_all_domains_that_the_kernel_takes_is_dead_too(workspace):
+    """A domain of the command's own lies within the janitor's, however many there are: 16, of which the jail has two."""
+    marker = f"marker-{uuid.uuid4()}"
+    shutil.copy(pathlib.Path(__file__).with_name("with_domains.py"), workspace.project)
+    daemon = f"setsid python3 -c 'import time; time.sleep(100000)' {marker} & echo $DOMAINS; exit 3"
+    done = workspace.run(["python3", "with_domains.py", "all", "/bin/bash", "-c", daemon])
+    assert (done.code, done.out, done.report["killed"]) == (3, "14\n", "1"), done
     assert workspace.alive(marker) == []
 
 

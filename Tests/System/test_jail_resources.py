@@ -182,6 +182,14 @@ def test_a_full_volume_does_not_keep_a_command_from_clearing_it(workspace):
     assert (done.code, done.out) == (0, "cleared\n"), done
 
 
+def test_shared_memory_that_is_full_keeps_no_command_from_running_and_clearing_it(workspace):
+    full = (*SMALL[:-1], 'mount -t tmpfs -o size=16m none "$0" && ! head -c 17M /dev/zero > "$0/big" 2>&1 && exec "$@"',
+            "/dev/shm")
+    clear = "echo x > /dev/shm/more; rm /dev/shm/big && " + python("import multiprocessing; multiprocessing.Lock()") + " && echo cleared"
+    done = workspace.run(clear, under=full)
+    assert (done.code, done.out) == (0, "cleared\n") and "No space left" in done.err, done
+
+
 # MARK: Limits of the kernel
 
 def test_a_files_size_is_limited(workspace):

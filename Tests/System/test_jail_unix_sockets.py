@@ -1,5 +1,6 @@
 """Unix sockets in the jail: a command's own work, nobody else's can be reached."""
 import contextlib
+import socket
 import subprocess
 
 import pytest
@@ -127,3 +128,79 @@ def swap():
     assert done.code == 1 and ("PermissionError" in done.err), done
     if "datagram" not in case:
         assert done.refused[0]["refused"] == "connect-unix", done
+
+
+def test_not_even_a_connection_that_is_closed_at_once_reaches_an_abstract_socket_outside(workspace):
+    """The broker connects before it looks whose the socket is; of abstract ones the janitor's own domain keeps it."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"\0{workspace.root}")
+        listener.listen()
+        listener.setblocking(False)
+        script = python("import os, socket, sys; socket.socket(socket.AF_UNIX).connect('\\0' + sys.argv[1])")
+        assert workspace.bare(f"{script} {workspace.root}").code == 0
+        listener.accept()[0].close()
+        done = workspace.run(f"{script} {workspace.root}")
+        assert done.code == 1 and done.refused[0]["refused"] == "connect-unix", done
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+OTHER = """
+import os, socket, sys
+names = [sys.argv[1], "\\0" + sys.argv[1]]
+listeners = [socket.socket(socket.AF_UNIX) for _ in names]
+for listener, name in zip(listeners, names):
+    listener.bind(name)
+    listener.listen()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("kind, mark", [("path", ""), ("abstract name", "\\0")])
+def test_another_commands_sockets_cannot_be_connected_to(workspace, kind, mark):
+    name = workspace.tmp / "other"
+    other = workspace.start(f"{python(OTHER)} {name}", stdin=subprocess.PIPE)
+    assert other.stdout.readline() == "ready\n"
+    script = python(f"import os, socket; socket.socket(socket.AF_UNIX).connect('{mark}' + os.environ['TMPDIR'] + '/other')")
+    bare, done = workspace.bare(script), workspace.run(script)
+    assert bare.code == 0, bare
+    assert done.code == 1 and "PermissionError" in done.err, done
+    assert workspace.finish(other).code == 0
+
+
+RACE = """
+import ctypes, os, socket, struct, sys, threading
+libc = ctypes.CDLL(None, use_errno=True)
+own, foreign = (struct.pack("=H107s", 1, os.fsencode(os.environ["TMPDIR"] + name)) for name in ("/own___", "/stream"))
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(os.environ["TMPDIR"] + "/own___")
+listener.listen(64)
+buffer = ctypes.create_string_buffer(own, 109)
+stop = False
+def flip():
+    while not stop:
+        ctypes.memmove(buffer, foreign, 109)
+        ctypes.memmove(buffer, own, 109)
+threading.Thread(target=flip, daemon=True).start()
+sys.setswitchinterval(0.00001)
+reached = 0
+for _ in range(int(sys.argv[1])):
+    if reached == 3: break
+    with socket.socket(socket.AF_UNIX) as s:
+        if libc.connect(s.fileno(), buffer, 109) != 0: continue
+        if s.getpeername().endswith("/stream"): reached |= 2
+        else:
+            reached |= 1
+            listener.accept()[0].close()
+stop = True
+os.unlink(os.environ["TMPDIR"] + "/own___")
+print(reached)
+"""
+
+
+def test_no_change_of_the_path_in_memory_reaches_somebody_elses(foreign):
+    bare = foreign.bare(python(RACE) + " 1000000")
+    assert bare.out == "3\n", "without the jail both are reached, so the race is one"
+    done = foreign.run(python(RACE) + " 2000")
+    assert done.out == "1\n", done
