@@ -12,7 +12,7 @@ from jailed import HANGS, WITH_FILTER, parse_report
 WITH_DOMAINS = str(pathlib.Path(__file__).resolve().parent / "with_domains.py")
 KILL = {"x86_64": 62, "aarch64": 129}[platform.machine()]
 LANDLOCK_RESTRICT = 446
-EPERM = 1
+EPERM, EAGAIN = 1, 11
 
 
 @pytest.mark.parametrize("code, words", [(EPERM, "cannot be signalled"), (0, "pretends to have signal scopes")])
@@ -20,6 +20,18 @@ def test_where_a_filter_answers_for_every_signal_nothing_is_started(workspace, c
     done = workspace.run("touch ran", under=[WITH_FILTER, f"{KILL}={code}", "--"])
     assert (done.code, done.report.get("failed")) == (125, "proof"), done
     assert words in done.err
+    assert not (workspace.project / "ran").exists()
+
+
+# The proof's own process, where its parent cannot be signalled, and the command: fork and vfork; clone3.
+FORKS = {"x86_64": (56, 58), "aarch64": (220,)}[platform.machine()] + (435,)
+
+
+@pytest.mark.parametrize("code", [EAGAIN, EPERM])
+def test_where_there_can_be_no_process_to_prove_it_by_nothing_is_started_and_the_limit_is_named(workspace, code):
+    done = workspace.run(["touch", "ran"], under=[WITH_FILTER, *(f"{number}={code}" for number in FORKS), "--"])
+    assert (done.code, done.report.get("failed")) == (125, "fork"), done
+    assert "limit of processes" in done.err
     assert not (workspace.project / "ran").exists()
 
 
