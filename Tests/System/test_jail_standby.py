@@ -25,7 +25,7 @@ class Waiting:
         line = [workspace.jail, "--wait-fd", str(theirs.fileno()), *workspace.arguments(["true"], profile=profile)]
         self.process = subprocess.Popen(
             workspace.as_user(line), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()], env={}, cwd="/")
+            pass_fds=[theirs.fileno()], env={}, cwd="/", start_new_session=True)
         theirs.close()
         workspace.children.append(self.process)
         self.socket.settimeout(HANGS)
