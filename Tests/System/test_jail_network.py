@@ -2,7 +2,6 @@
 
 Every attempt is made without the jail first: one that fails anyway proves nothing."""
 import os
-import platform
 import socket
 import subprocess
 
@@ -158,40 +157,6 @@ def test_no_change_of_the_address_in_memory_gets_elsewhere(workspace, granted, f
     assert workspace.bare(script).out == "3\n", "without the jail both are reached, so the race is one"
     done = workspace.run(script, network=f"127.0.0.1:{granted.port}")
     assert done.out == "1\n", done
-
-
-SWAP = """
-import ctypes, os, socket, struct, sys, threading
-libc = ctypes.CDLL(None, use_errno=True)
-port = int(sys.argv[2])
-address = struct.pack("=HH4s8x", 2, socket.htons(port), socket.inet_aton("127.0.0.1"))
-unix = socket.socket(socket.AF_UNIX)
-stop = False
-def flip():
-    while not stop:
-        libc.dup2(tcp.fileno(), number)
-        libc.dup2(unix.fileno(), number)
-tcp, number = socket.socket(), os.dup(unix.fileno())
-threading.Thread(target=flip, daemon=True).start()
-sys.setswitchinterval(0.00001)
-done = False
-for _ in range(int(sys.argv[3])):
-    done = libc.syscall(int(sys.argv[1]), number, address, 16) == 0
-    if done: break
-stop = True
-print(done)
-"""
-
-
-@pytest.mark.parametrize("call", ["bind", "connect"])
-def test_no_change_of_the_descriptor_during_the_call_gets_elsewhere(workspace, forbidden, call):
-    """bind(2) of a Unix socket is left to the kernel, which looks the number up anew."""
-    number = {"x86_64": {"bind": 49, "connect": 42}, "aarch64": {"bind": 200, "connect": 203}}[platform.machine()][call]
-    script = python(SWAP) + f" {number} {forbidden.port if call == 'connect' else 0}"
-    assert workspace.bare(f"{script} 1000000").out == "True\n"
-    forbidden.seen.clear()
-    done = workspace.run(f"{script} 2000")
-    assert (done.out, forbidden.seen) == ("False\n", []), done
 
 
 def test_the_kernel_refuses_too_should_the_broker_be_passed_by(workspace, granted):
