@@ -38,7 +38,7 @@ def script():
              execute("echo b >> effects"), call("read_file", path="ledger")),
         turn(execute("echo c >> effects"), call("edit_file", path="ledger", old="END\n", new="d\nEND\n"),
              execute("seq 1 3000; echo e >> effects"), execute("echo f >> effects; sleep 600", background=True)),
-        turn(call("search", pattern="END", path="."), fault={"status": 529}, usage={"input": 9000, "output": 50}),
+        turn(call("search", pattern="END", path="."), fault={"status": 529}, usage={"input": 90000, "output": 50}),
         turn(done("t1")),
         complete("effects"),
     ]}
@@ -65,7 +65,7 @@ class Trial:
         self.settings = {
             "JOB_ID": "trial", "WORKSPACE_PATH": str(workspace), "AGENT_SECRETS_DIR": str(secrets),
             "AGENT_TASK": "Do what the script says.", "AGENT_BASE_URL": f"{model.url}/{self.folder.name}",
-            "AGENT_MAX_TOKENS": "10000000", "AGENT_CONTEXT_TOKENS": "10000",
+            "AGENT_MAX_TOKENS": "10000000", "AGENT_CONTEXT_TOKENS": "100000",
             "AGENT_ACCEPTANCE": "test $(wc -l < ledger) -le 2",
         }
 
