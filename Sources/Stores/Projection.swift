@@ -9,9 +9,7 @@ struct Projection {
 
     init(database: Database) { self.database = database }
 
-    /// Returns the bytes of the event's body, without an output that lies beside it.
-    @discardableResult
-    func write(_ stored: StoredEvent) throws(SQLiteError) -> Int {
+    func write(_ stored: StoredEvent) throws(SQLiteError) {
         let (event, blob) = LargeOutput.taken(from: stored.event)
         if let blob { try LargeOutput.keep(blob, in: database) }
         let (kind, body) = (event.kind, try Self.body(event))
@@ -41,7 +39,6 @@ struct Projection {
             .backgroundEnded:
             break
         }
-        return body.utf8.count
     }
 
     /// A request without an answer when the next one is made, or when its process is gone.

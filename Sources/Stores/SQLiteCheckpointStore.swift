@@ -18,7 +18,6 @@ package final class SQLiteCheckpointStore: CheckpointStore {
     /// The journal as `load` has read it.
     private var loaded: (state: JobState, events: [StoredEvent])?
     private let projection: Projection
-    private var snapshots = SnapshotPace()
 
     /// Opens the job's database, or makes it if there is none, checks it and reads its journal: one that cannot be read is
     /// found before anything is changed.
@@ -154,7 +153,6 @@ package final class SQLiteCheckpointStore: CheckpointStore {
                 "the epoch in the head of \(path) is \(epoch), the journal has \(last); restore it from a backup")
         }
         loaded = (state, events)
-        snapshots.loaded(events.count)
     }
 
     package func reserveRoom() throws(StoreError) {
@@ -213,11 +211,9 @@ package final class SQLiteCheckpointStore: CheckpointStore {
             try database.transaction(mapping: map) { () throws(StoreError) in
                 try checkOwnership(of: events)
                 do throws(SQLiteError) {
-                    for stored in events { snapshots.wrote(try projection.write(stored)) }
+                    for stored in events { try projection.write(stored) }
                     try projection.writeHead(state, todos: events.contains(where: \.changesTodos))
-                    if snapshots.isDue || events.contains(where: \.endsChapter) {
-                        snapshots.snapshot(of: try StateSnapshot.write(state, to: database))
-                    }
+                    if events.contains(where: \.endsChapter) { try StateSnapshot.write(state, to: database) }
                 } catch {
                     throw map(error)
                 }

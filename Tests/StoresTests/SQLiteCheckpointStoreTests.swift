@@ -198,6 +198,16 @@ struct SQLiteCheckpointStoreTests {
         #expect(JobState(folding: acquisition.events) == state)
     }
 
+    @Test func `a compaction leaves a snapshot, of a state that is short`() throws {
+        let ledger = try worked(SQLiteCheckpointStore(path: path, job: "j"), output: "out")
+        let compacted = Event.Compacted(
+            dropped: ledger.state.messages.count, answers: 1, tokens: 9, words: [], digest: ["1. It worked."],
+            brief: "Go on.")
+        try ledger.commit(.compacted(compacted))
+        let acquisition = try SQLiteCheckpointStore(path: path, job: "j").acquire()
+        #expect(acquisition.events.isEmpty && acquisition.state == ledger.state && ledger.state.messages.count == 1)
+    }
+
     @Test func `two snapshots are kept at most`() throws {
         let ledger = try worked(SQLiteCheckpointStore(path: path, job: "j"), output: "out")
         for number in 3...9 {
