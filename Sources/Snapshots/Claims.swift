@@ -38,6 +38,17 @@ package struct Claims {
         return try known().contains(claim(newest))
     }
 
+    /// Whether another volume has the job since this one has claimed `epoch`: the newest epoch, or nil if none has.
+    ///
+    /// The same epoch may have been given to two, by a store that tells requests of one moment apart too late: the claim
+    /// that has remained is the owner's.
+    ///
+    /// - Throws: `ObjectStoreError`, `SystemError`.
+    package func superseding(_ epoch: Int64) throws -> Int64? {
+        guard let newest = try newest(), newest >= epoch else { return nil }
+        return try newest > epoch || !known().contains(claim(newest)) ? newest : nil
+    }
+
     /// Claims an epoch. May be called again with the same nonce.
     ///
     /// - Returns: nil if it is ours now, or the newest epoch of another volume: this one may do nothing.

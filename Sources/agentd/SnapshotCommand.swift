@@ -41,7 +41,7 @@ struct ClaimCommand: ParsableCommand {
 
     @Option var epoch: Int64
     @Option var nonce = ""
-    @Flag(help: "Only look whether another volume has a later epoch.") var check = false
+    @Flag(help: "Only look whether another volume has the job since.") var check = false
 
     func run() throws {
         beginObjectStoreProcess("claim")
@@ -49,7 +49,7 @@ struct ClaimCommand: ParsableCommand {
             let wiring = try SnapshotWiring.needed(try SnapshotWiring(environment: processEnvironment()))
             let newest: Int64?
             if check {
-                newest = try wiring.claims.newest().flatMap { $0 > epoch ? $0 : nil }
+                newest = try wiring.claims.superseding(epoch)
             } else {
                 newest = try wiring.claims.take(epoch, nonce: nonce, host: hostName())
             }

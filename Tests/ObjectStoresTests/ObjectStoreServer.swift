@@ -4,10 +4,12 @@ import Glibc
 import LinuxSystem
 import Testing
 
-/// moto behind the proxy of Tests/ObjectStoreServer, once in a test process: it takes two seconds to start, and ends
-/// with the pipe that is its stdin.
+/// A server of Tests/ObjectStoreServer, each once in a test process: it takes two seconds to start, and ends with the
+/// pipe that is its stdin.
 struct ObjectStoreServer {
-    static let shared = Result { try ObjectStoreServer() }
+    /// moto behind a proxy.
+    static let shared = Result { try ObjectStoreServer("object-store-server") }
+    static let openStackSwift = Result { try ObjectStoreServer("openstack-swift") }
 
     static let keyID = "AKIDEXAMPLE"
     static let secretKey = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -19,19 +21,20 @@ struct ObjectStoreServer {
 
     var endpoint: String { "http://127.0.0.1:\(port)" }
 
-    private init() throws {
+    private init(_ program: String) throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().path(percentEncoded: false)
         let python = root + ".build/python/bin/python3"
         try #require(access(python, X_OK) == 0, "scripts/install-dependencies test makes \(python)")
-        var template = Array("/tmp/agent-init-store-XXXXXX".utf8CString)
+        // Not /tmp: as a tmpfs it may be without extended attributes.
+        var template = Array("/var/tmp/agent-init-store-XXXXXX".utf8CString)
         let made = try #require(mkdtemp(&template))
         folder = String(cString: made)
         var ends = try Pipe()
         let nowhere = Descriptor(adopting: open("/dev/null", O_RDWR | O_CLOEXEC))
         // Its first argument is its path: by it Python finds the packages that lie beside it.
         let spawn = Spawn(
-            path: python, arguments: [python, root + "Tests/ObjectStoreServer/object-store-server", folder],
+            path: python, arguments: [python, root + "Tests/ObjectStoreServer/" + program, folder],
             environment: [], descriptors: [(ends.reader.number, 0), (nowhere.number, 1), (STDERR_FILENO, 2)])
         let pid = try spawn.start()
         var writer = Descriptor(adopting: -1)
@@ -54,7 +57,7 @@ struct ObjectStoreServer {
     /// A clean state for a test; the objects of others stay.
     func reset() throws {
         try write("credentials", "\(Self.keyID) \(Self.secretKey)")
-        for name in ["faults", "skew", "requests"] { try write(name, "") }
+        for name in ["fault", "faults", "skew", "requests"] { try write(name, "") }
     }
 
     func write(_ name: String, _ text: String) throws {

@@ -95,7 +95,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "status 503 SlowDown", "status 500 InternalError", "status 502", "status 409 ConditionalRequestConflict",
+        "status 503 SlowDown 1", "status 500 InternalError", "status 502", "status 409 ConditionalRequestConflict",
         "status 400 RequestTimeout", "status 429", "late-error", "drop", "stall 0",
     ])
     func `what may pass is tried again`(fault: String) throws {
@@ -106,6 +106,19 @@ import Testing
         #expect(try store.list("").map(\.key) == ["a"])
         if fault != "late-error" { try server.fail([fault]) }
         #expect(try store.get("a", limit: 5) == Array("whole".utf8))
+    }
+
+    @Test func `a wish to wait is kept to, and one for too long is not waited for`() throws {
+        let store = try store("wish", limits(attempts: 2))
+        try server.fail(["status 503 SlowDown 2"])
+        let began = Clock.monotonic
+        try store.put([1], as: "a")
+        #expect(Clock.monotonic - began >= 2000, "it came back before it was told to")
+        try server.fail(Array(repeating: "status 503 SlowDown 3600", count: 2))
+        let error = try failure { try store.put([1], as: "a") }
+        #expect(error.kind == .unavailable)
+        #expect(error.description.contains("SlowDown"))
+        #expect(try server.statuses() == ["503", "200", "503"])
     }
 
     @Test func `a store that fails for long is unavailable after a bounded number of attempts`() throws {
@@ -161,6 +174,26 @@ import Testing
         try server.fail(["drop"])
         #expect(try failure { try store.putIfAbsent(Array("late".utf8), as: "epoch/1") }.kind == .exists)
         #expect(try store.get("epoch/1", limit: 10) == Array("mine".utf8))
+    }
+
+    @Test func `a store that passes over the condition of a claim is refused, by name`() throws {
+        let store = try store("unconditional")
+        try server.fail(Array(repeating: "unconditional", count: 4))
+        for _ in 1...2 {
+            let error = try failure { try store.putIfAbsent(Array("mine".utf8), as: "epoch/1") }
+            #expect(error.kind == .refused)
+            #expect(error.description.contains("If-None-Match"))
+        }
+    }
+
+    @Test(arguments: ["status 501 NotImplemented", "status 400 InvalidRequest"])
+    func `a store that does not know conditions is refused, and nothing is put without one`(fault: String) throws {
+        let store = try store("unknown")
+        try server.fail([fault])
+        let error = try failure { try store.putIfAbsent(Array("mine".utf8), as: "epoch/1") }
+        #expect(error.kind == .refused)
+        #expect(try server.statuses() == [String(fault.split(separator: " ")[1])])
+        #expect(try store.list("") == [])
     }
 
     @Test(arguments: [7200, -7200])

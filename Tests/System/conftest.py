@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 
 import pytest
 
@@ -10,6 +11,7 @@ from init_box import Box
 from job import Job
 from model_client import SCRIPT
 from model_server_process import ModelServerProcess
+from object_store_process import ObjectStoreProcess
 from sandbox import Sandbox
 
 
@@ -26,6 +28,16 @@ def workspace(request):
     workspace = jailed.Workspace(request.param)
     yield workspace
     workspace.close()
+
+
+@pytest.fixture
+def bucket(request):
+    """An object store that verifies signatures: the one that makes faults, or that of an indirect parameter. To be named
+    before `new_job`, whose jobs spare what runs already."""
+    # Not pytest's folder: as a tmpfs it may be without extended attributes.
+    with tempfile.TemporaryDirectory(prefix="agent-init-store-", dir="/var/tmp") as folder, \
+            ObjectStoreProcess(getattr(request, "param", "object-store-server"), folder) as store:
+        yield store
 
 
 @pytest.fixture

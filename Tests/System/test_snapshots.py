@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from job import REPOSITORY, eventually
 from job_ends import end_well
+from object_store_process import CREDENTIALS
 from turns import execute, job_of, turn
 
 WORK = job_of(turn(execute("echo one >> effects")), turn(execute("echo two >> effects")))
@@ -224,24 +224,10 @@ def test_without_its_store_a_job_does_not_start(new_job):
     assert not job.ask("SELECT 1 FROM event")
 
 
-@pytest.fixture
-def bucket(tmp_path):
-    """A server of the S3 API that checks signatures; its endpoint. Before the job: what runs already is spared."""
-    python = REPOSITORY / ".build/python/bin/python3"
-    assert python.exists(), "run scripts/install-dependencies test"
-    (tmp_path / "credentials").write_text("key-id secret-key")
-    server = subprocess.Popen([python, REPOSITORY / "Tests/ObjectStoreServer/object-store-server", tmp_path],
-                              stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    port = eventually("the server is ready", lambda: (tmp_path / "port").exists() and (tmp_path / "port").read_text())
-    yield f"http://127.0.0.1:{port.strip()}"
-    server.stdin.close()
-    server.wait(timeout=30)
-
-
-def test_a_job_goes_on_from_a_bucket(bucket, new_job):
-    job = new_job(WAITS, AGENT_SNAPSHOT_URL="s3://bucket/agents", AGENT_S3_ENDPOINT=bucket)
-    job.put_secret("s3-access-key-id", "key-id")
-    job.put_secret("s3-secret-access-key", "secret-key")
+@pytest.mark.parametrize("bucket", CREDENTIALS, indirect=True)
+def test_a_job_goes_on_from_a_bucket_and_its_lost_volume_is_shut_out(bucket, new_job):
+    job = new_job(WAITS)
+    bucket.serve(job)
     assert restore(job) == {"outcome": "nothing"}
     run = job.start()
     run.until("the second command", lambda: job.file("effects") == "one\ntwo\n")
@@ -253,3 +239,17 @@ def test_a_job_goes_on_from_a_bucket(bucket, new_job):
     job.own(job.project, *job.project.rglob("*"))
     end_well(job)
     assert job.file("effects") == "one\ntwo\nthree\n", "an effect was done twice or lost"
+    shutil.rmtree(job.workspace)
+    lost.rename(job.workspace)
+    ended = job.run()
+    assert (ended.code, ended.message["outcome"]) == (75, "fenced")
+    assert job.file("effects") == "one\ntwo\n"
+
+
+@pytest.mark.parametrize("bucket", CREDENTIALS, indirect=True)
+def test_a_wrong_secret_is_refused_in_the_words_of_the_store(bucket, new_job):
+    job = new_job(WORK)
+    bucket.serve(job)
+    job.put_secret("s3-secret-access-key", "another-secret")
+    said = restore(job, code=77)
+    assert "SignatureDoesNotMatch: " in said and "s3-secret-access-key" in said and "another-secret" not in said

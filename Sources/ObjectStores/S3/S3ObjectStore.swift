@@ -11,8 +11,9 @@ import LinuxSystem
 /// what was cut or has another SHA-256 each time. A clock that differs by more than 5 minutes is set right by the
 /// server's `Date`, and credentials are read again, each once a call, before it is `denied`. All else is `refused`.
 ///
-/// `putIfAbsent` needs a store that knows `If-None-Match: *` (AWS, MinIO, Ceph from 2024 on); one that passes over the
-/// header would replace the object.
+/// `putIfAbsent` needs a store that knows `If-None-Match: *` (AWS, MinIO, Ceph from 2024 on). One that passes over the
+/// header is found out, and `refused`. One that keeps to it, but not among requests of one moment (OpenStack Swift), may
+/// let two of them through: what is stored is looked at afterwards, which tells all but the last few milliseconds.
 package final class S3ObjectStore: ObjectStore {
     private let client: S3Client
     private let prefix: String
@@ -67,23 +68,38 @@ package final class S3ObjectStore: ObjectStore {
     }
 
     package func putIfAbsent(_ bytes: [UInt8], as key: String) throws(ObjectStoreError) {
+        // The second time there is one: a store that takes it again has replaced it, and would do so with another's.
+        if try isTaken(bytes, as: key), try isTaken(bytes, as: key) {
+            throw ObjectStoreError(
+                .refused,
+                "\(subject("put", key)): the store passes over If-None-Match, so that two could own one object; use a "
+                    + "store that knows it")
+        }
+        let stored: [UInt8]?
+        do throws(ObjectStoreError) {
+            stored = try get(key, limit: bytes.count)
+        } catch {
+            switch error.kind {
+            case .damaged: stored = nil
+            case .missing:
+                throw ObjectStoreError(.unavailable, "\(subject("put", key)): it was there and has gone; try again")
+            default: throw error
+            }
+        }
+        // If it is ours, the reply to an earlier attempt may have been lost.
+        guard stored == bytes else {
+            throw ObjectStoreError(.exists, "\(subject("put", key)): there is one already, and it is another's")
+        }
+    }
+
+    /// Whether the store says that it has stored it, where there was none.
+    private func isTaken(_ bytes: [UInt8], as key: String) throws(ObjectStoreError) -> Bool {
         do throws(ObjectStoreError) {
             try send(S3Body(bytes), as: key, headers: [("if-none-match", "*")])
+            return true
         } catch {
             guard error.kind == .exists else { throw error }
-            let stored: [UInt8]?
-            do throws(ObjectStoreError) {
-                stored = try get(key, limit: bytes.count)
-            } catch {
-                switch error.kind {
-                case .damaged: stored = nil
-                case .missing:
-                    throw ObjectStoreError(.unavailable, "\(subject("put", key)): it was there and has gone; try again")
-                default: throw error
-                }
-            }
-            // It is ours: the reply to an earlier attempt was lost.
-            if stored != bytes { throw error }
+            return false
         }
     }
 
