@@ -147,7 +147,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "SnapshotsTests", dependencies: ["Agent", "AgentFixtures", "LinuxSystem", "Snapshots"],
+            name: "SnapshotsTests",
+            dependencies: ["Agent", "AgentFixtures", "LinuxSystem", "ObjectStores", "Snapshots", "Stores"],
             swiftSettings: strict),
         .testTarget(name: "EventsTests", dependencies: ["Events"], swiftSettings: strict),
         .testTarget(

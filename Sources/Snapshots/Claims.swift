@@ -74,7 +74,7 @@ package struct Claims {
             return epoch
         }
         try write([ours])
-        for old in claimed.dropLast(Self.kept) { try? store.delete(prefix + padded(old)) }
+        for old in claimed.dropLast(Self.kept - 1) { try? store.delete(prefix + padded(old)) }
         return nil
     }
 
