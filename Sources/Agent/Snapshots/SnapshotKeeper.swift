@@ -1,3 +1,4 @@
+import Contracts
 import LinuxSystem
 
 /// Sees to it that snapshots of the job are made and that no other volume works at it, by `agentd snapshot` and `agentd
@@ -8,7 +9,6 @@ package final class SnapshotKeeper {
     private let program: String
     private let environment: [String]
     private let janitors: Janitors
-    private let interval: Int64
     /// Milliseconds that the last snapshot may take when the process is stopped.
     private let stopLimit: Int64
     private let say: (String) -> Void
@@ -16,12 +16,7 @@ package final class SnapshotKeeper {
     private var snapshot: (process: ObjectStoreProcess, seq: Int64)?
     private var check: ObjectStoreProcess?
     private var hasWarnedOfCheck = false
-    private var wanted: String?
-    /// The journal as the newest snapshot has it.
-    private var saved: Int64 = 0
-    private var began = Clock.monotonic
-    private var failures = 0
-    private var nextTry: Int64 = 0
+    private var schedule: SnapshotSchedule
 
     /// Milliseconds.
     private static let snapshotLimit: Int64 = 600_000
@@ -39,7 +34,7 @@ package final class SnapshotKeeper {
         self.program = program
         self.environment = environment.map { "\($0.key)=\($0.value)" }
         janitors = commands.janitors
-        self.interval = interval
+        schedule = SnapshotSchedule(interval: interval, now: Clock.monotonic)
         // A quarter of the grace, within the two thirds that PID 1 gives us (StopPlan).
         stopLimit = min(15000, grace / 4)
         self.say = say
@@ -48,16 +43,13 @@ package final class SnapshotKeeper {
     // MARK: Snapshots
 
     /// Has a snapshot made as soon as none is running, if the journal has moved since the last.
-    func request(_ reason: String) { wanted = reason }
+    func request(_ reason: String) { schedule.request(reason) }
 
     /// Takes in how a snapshot has ended, and starts the next one if it is due. Never waits for the store.
     func look(seq: Int64) {
         if let running = snapshot, let end = running.process.look() { ended(end, seq: running.seq) }
-        guard snapshot == nil, Clock.monotonic >= nextTry else { return }
-        if wanted == nil, Clock.monotonic - began >= interval { wanted = "interval" }
-        guard let reason = wanted else { return }
-        wanted = nil
-        if seq > saved { start(reason, [], seq: seq) }
+        guard snapshot == nil, let reason = schedule.due(seq: seq, now: Clock.monotonic) else { return }
+        start(reason, [], seq: seq)
     }
 
     /// Makes the last snapshot of this process, and waits for it within its bound. Nothing may be committed afterwards.
@@ -82,13 +74,13 @@ package final class SnapshotKeeper {
                 end = running.process.wait(until: limit.sooner(.after(milliseconds: 200)), attention: beat)
             }
             ended(end ?? running.process.kill("it did not end in time and was killed"), seq: seq)
-            if failures == 0 || isStop { return }
+            if schedule.failures == 0 || isStop { return }
             if attempt == 1 { _ = try? waitReadable([], until: limit.sooner(.after(milliseconds: 1000))) }
         }
     }
 
     private func start(_ reason: String, _ flags: [String], seq: Int64) {
-        began = Clock.monotonic
+        schedule.begin(now: Clock.monotonic)
         do throws(SystemError) {
             let process = try ObjectStoreProcess(
                 program: program, arguments: ["snapshot", "--reason", reason] + flags,
@@ -102,16 +94,12 @@ package final class SnapshotKeeper {
     private func ended(_ end: ObjectStoreProcess.End, seq: Int64) {
         snapshot = nil
         if end.code == 0 {
-            saved = max(saved, seq)
-            failures = 0
+            if schedule.failures > 0 { say("a snapshot was made again (event \(seq))") }
+            schedule.succeeded(seq: seq)
             if !end.words.isEmpty { say(end.words) }
             return
         }
-        failures += 1
-        // 10 s, 20 s … 10 min.
-        let pause: Int64 = min(600_000, 10000 << Int64(min(failures - 1, 6)))
-        nextTry = Clock.monotonic + pause
-        wanted = wanted ?? "retry"
+        let pause = schedule.failed(now: Clock.monotonic)
         say(
             "warning: no snapshot was made or not all of it, the job goes on without (next try in \(pause / 1000) s): \(end.words)"
         )
@@ -122,7 +110,7 @@ package final class SnapshotKeeper {
     /// Claims the epoch that this process has taken, before anything is done under it.
     ///
     /// - Throws: `StoreError`: `fenced` if another volume has the job; `inputOutput` if the store does not say so within
-    ///   half a minute, for nobody knows then who owns the job.
+    ///   half a minute, or says that it never will, for nobody knows then who owns the job.
     package func claim(_ epoch: Int64, attention: any Attention) throws(StoreError) {
         let nonce = String(UInt64.random(in: 0 ... .max), radix: 36) + String(UInt64.random(in: 0 ... .max), radix: 36)
         let deadline = Deadline.after(milliseconds: Self.claimPatience)
@@ -144,19 +132,28 @@ package final class SnapshotKeeper {
                 switch end.code {
                 case 0: return
                 case ClaimVerdict.superseded: throw SystemError("claim", code: 1)
+                // Asked wrongly: to ask again changes nothing.
+                case ExitCode.configuration.rawValue: throw SystemError("claim", code: 2)
                 default: break
                 }
             } catch {
                 if error.call == "claim" {
-                    throw error.code == 1
-                        ? fenced(epoch, words) : StoreError(.inputOutput, "stopped while the epoch was being claimed")
+                    switch error.code {
+                    case 1: throw fenced(epoch, words)
+                    case 2: throw unknownOwner(words)
+                    default: throw StoreError(.inputOutput, "stopped while the epoch was being claimed")
+                    }
                 }
                 words = "\(error)"
             }
             beat()
             _ = try? waitReadable([], until: deadline.sooner(.after(milliseconds: Self.claimPause)))
         }
-        throw StoreError(
+        throw unknownOwner(words)
+    }
+
+    private func unknownOwner(_ words: String) -> StoreError {
+        StoreError(
             .inputOutput,
             "the object store of AGENT_SNAPSHOT_URL does not say who owns the job (\(words)); make it reachable and start "
                 + "again")
