@@ -47,8 +47,13 @@ package struct Restoration {
         let own = own()
         let positions = try library.positions()
         let claimed = try claims.newest()
-        let fetched = path + ".fetched"
-        defer { removeFile(fetched) }
+        // A folder of its own: what a killed restore was fetching is gigabytes, under names that nobody knows.
+        let passing = path + ".fetched"
+        try removeTree(passing)
+        try retrying("mkdir", subject: passing) { mkdir(passing, 0o700) }
+        defer { try? removeTree(passing) }
+        let fetched = passing + "/database"
+        let archive = passing + "/archive"
         var isNewest = true
         for position in positions {
             if let own, own >= position { break }
@@ -69,7 +74,7 @@ package struct Restoration {
                 continue
             }
             // Before the checkpoint: were it killed between the two, the next run would find all of the state there.
-            let tree = try project.run(manifest, from: library, by: fetched + ".tar", say: say)
+            let tree = try project.run(manifest, from: library, by: archive, say: say)
             let hasGoneOn = !manifest.final || !isNewest || (claimed ?? 0) > position.epoch || tree == .damaged
             try replace(
                 by: fetched, claimed: claimed, hasGoneOn: hasGoneOn,
@@ -89,7 +94,7 @@ package struct Restoration {
             // The tree may be lost where the checkpoint is not.
             guard positions.contains(own) else { return (.upToDate(own), nil) }
             let manifest = try library.manifest(of: own)
-            return (.upToDate(own), try project.run(manifest, from: library, by: fetched + ".tar", say: say))
+            return (.upToDate(own), try project.run(manifest, from: library, by: archive, say: say))
         }
         try replace(
             by: path, claimed: claimed, hasGoneOn: true,

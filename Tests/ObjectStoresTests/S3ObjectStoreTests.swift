@@ -114,11 +114,16 @@ import Testing
         let began = Clock.monotonic
         try store.put([1], as: "a")
         #expect(Clock.monotonic - began >= 2000, "it came back before it was told to")
-        try server.fail(Array(repeating: "status 503 SlowDown 3600", count: 2))
-        let error = try failure { try store.put([1], as: "a") }
-        #expect(error.kind == .unavailable)
-        #expect(error.description.contains("SlowDown"))
-        #expect(try server.statuses() == ["503", "200", "503"])
+        var limits = limits(attempts: 2)
+        limits.longestWish = 1000
+        let impatient = try self.store("wish", limits)
+        for _ in 1...2 {
+            try server.fail(["status 503 SlowDown 2"])
+            let error = try failure { try impatient.put([1], as: "a") }
+            #expect(error.kind == .unavailable)
+            #expect(error.description.contains("SlowDown"))
+        }
+        #expect(try server.statuses() == ["503", "200", "503", "503"])
     }
 
     @Test func `a store that fails for long is unavailable after a bounded number of attempts`() throws {

@@ -4,30 +4,6 @@ import LinuxSystem
 import Snapshots
 import Testing
 
-/// A store between which and us something happens at the moment of a claim.
-private final class Meanwhile: ObjectStore {
-    let store: any ObjectStore
-    var before: () throws(ObjectStoreError) -> Void = { () throws(ObjectStoreError) in }
-    var after: () throws(ObjectStoreError) -> Void = { () throws(ObjectStoreError) in }
-
-    init(_ store: any ObjectStore) { self.store = store }
-
-    func putIfAbsent(_ bytes: [UInt8], as key: String) throws(ObjectStoreError) {
-        try before()
-        try store.putIfAbsent(bytes, as: key)
-        try after()
-    }
-
-    func put(_ bytes: [UInt8], as key: String) throws(ObjectStoreError) { try store.put(bytes, as: key) }
-    func put(file path: String, as key: String) throws(ObjectStoreError) { try store.put(file: path, as: key) }
-    func get(_ key: String, limit: Int) throws(ObjectStoreError) -> [UInt8] { try store.get(key, limit: limit) }
-    func get(_ key: String, toFile path: String, limit: Int64) throws(ObjectStoreError) {
-        try store.get(key, toFile: path, limit: limit)
-    }
-    func list(_ prefix: String) throws(ObjectStoreError) -> [StoredObject] { try store.list(prefix) }
-    func delete(_ key: String) throws(ObjectStoreError) { try store.delete(key) }
-}
-
 struct ClaimsTests {
     private let scene: SnapshotScene
     private let first: Volume
@@ -86,6 +62,12 @@ struct ClaimsTests {
         #expect(try first.claims.take(1, nonce: "a", host: "test") == nil)
         #expect(try first.claims.take(1, nonce: "b", host: "test") == 1)
         #expect(try first.claims.isOurs())
+    }
+
+    @Test func `an epoch that is older than one's own claim is not claimed`() throws {
+        for epoch in [Int64(1), 3] { #expect(try take(first, epoch) == nil) }
+        #expect(try take(first, 2) == 3)
+        #expect(try scene.keys("epoch") == ["000000000001", "000000000003"])
     }
 
     @Test func `a process that is killed after its claim was put has not shut its own volume out`() throws {

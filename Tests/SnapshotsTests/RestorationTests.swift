@@ -68,6 +68,27 @@ import Testing
         #expect(said.count == 1 && said.first?.contains("taking an older one") == true)
     }
 
+    @Test func `what gave way to an older one has gone on, and has begun, even if no claim tells of it`() throws {
+        for _ in 1...2 {
+            try old.work()
+            try old.library.take(of: old.checkpoint, reason: "test", final: true)
+        }
+        let positions = try old.library.positions()
+        try scene.damage(positions[0])
+        #expect(try restored(new.restore()).hasGoneOn)
+        try scene.damage(positions[1])
+        let third = try scene.volume("third")
+        #expect(throws: StoreError.self) { try third.restore() }
+    }
+
+    @Test func `a restore that fails leaves the job to the volume that has it`() throws {
+        try snapshot(of: old)
+        // Where the new checkpoint is to be made.
+        for name in [".restored", ".restored/x"] { try makeFolder(new.checkpoint + name) }
+        #expect(throws: StoreError.self) { try new.restore() }
+        #expect(try !new.claims.isOurs() && !new.files.contains("job_j.db"))
+    }
+
     @Test func `without a whole snapshot a job that has run does not begin anew`() throws {
         try scene.damage(snapshot(of: old))
         let error = #expect(throws: StoreError.self) { try new.restore() }

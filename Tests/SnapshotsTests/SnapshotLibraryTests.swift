@@ -3,6 +3,7 @@ import AgentFixtures
 import FoundationEssentials
 import Glibc
 import LinuxSystem
+import ObjectStores
 import Snapshots
 import Stores
 import Testing
@@ -130,13 +131,9 @@ import Testing
 
     @Test func `the manifest goes before what it names`() throws {
         let positions = try snapshots(2)
-        // An object that cannot be removed.
-        let key = SnapshotScene.key(positions[0], ".db")
-        try scene.store.delete(key)
-        try makeFolder(scene.objects + "/" + key)
-        try scene.store.put([1], as: key + "/x")
-        _ = try? volume.library.retain(1)
-        #expect(try volume.library.positions() == [positions[1]])
+        let store = Meanwhile(scene.store)
+        try SnapshotLibrary(store: store, job: SnapshotScene.job).retain(1)
+        #expect(store.deleted == [".json", ".db"].map { SnapshotScene.key(positions[0], $0) })
     }
 
     // MARK: Reading
@@ -176,7 +173,9 @@ import Testing
         changed[0].job = "j2"
         changed[1].epoch += 1
         changed[2].seq += 1
-        changed[3].database.key = SnapshotScene.key(positions[0], ".db")
+        // The same bytes, in a place that is not this snapshot's.
+        changed[3].database.key = "jobs/j2/elsewhere"
+        try scene.store.put(scene.store.get(good.database.key, limit: 1 << 30), as: "jobs/j2/elsewhere")
         changed[4].database.size = 0
         changed[5].database.sha256 = String(repeating: "0", count: 64)
         // An object that is no archive of it.
@@ -198,6 +197,20 @@ import Testing
         new.database.sha256 = old.database.sha256
         try scene.put(new, at: positions[1])
         #expect(try kind { _ = try volume.library.fetch(positions[1], to: fetched) } == .damaged)
+    }
+
+    @Test func `a database that is not whole is found out, even with the right digest`() throws {
+        let position = try #require(try snapshots(1).first)
+        var manifest = try scene.manifest(position)
+        var bytes = try scene.store.get(manifest.database.key, limit: 1 << 30)
+        // A letter of the task, in an event that has a digest of its own.
+        let place = try #require(bytes.firstRange(of: Array("Do it".utf8))).lowerBound
+        bytes[place] ^= 1
+        try scene.store.put(bytes, as: manifest.database.key)
+        manifest.database.sha256 = Digest.hexadecimal(Digest.sha256(bytes))
+        try scene.put(manifest, at: position)
+        let error = #expect(throws: StoreError.self) { try volume.library.fetch(position, to: fetched) }
+        #expect(error?.kind == .unusable)
     }
 
     @Test func `a manifest of a later version is refused as such, and further fields are passed over`() throws {

@@ -63,6 +63,7 @@ struct Volume {
     let checkpoint: String
     let store: any ObjectStore
 
+    var project: String { checkpoint + ".project" }
     var claims: Claims { Claims(store: store, job: SnapshotScene.job, checkpoint: checkpoint) }
     var library: SnapshotLibrary { SnapshotLibrary(store: store, job: SnapshotScene.job) }
     var files: [String] {
@@ -101,11 +102,19 @@ struct Volume {
 
     struct NotOurs: Error {}
 
-    func restore(asks: Bool = true, say: @escaping (String) -> Void = { _ in }) throws -> Restoration.Outcome {
-        try Restoration(
+    func restore(say: @escaping (String) -> Void = { _ in }) throws -> Restoration.Outcome {
+        try restoration(isOff: true, say: say).run(version: "test", host: "test").0
+    }
+
+    /// With the project tree, which lies beside the checkpoint.
+    func restoreAll() throws -> (Restoration.Outcome, ProjectRestoration.Outcome?) {
+        try restoration(isOff: false, say: { _ in }).run(version: "test", host: "test")
+    }
+
+    private func restoration(isOff: Bool, say: @escaping (String) -> Void) -> Restoration {
+        Restoration(
             store: store, job: SnapshotScene.job, checkpoint: checkpoint,
-            project: ProjectRestoration(path: checkpoint + ".project", isOff: true), asks: asks, say: say
-        ).run(version: "test", host: "test").0
+            project: ProjectRestoration(path: project, isOff: isOff), asks: true, say: say)
     }
 
     func position() throws -> CheckpointPosition? { try CheckpointCopy.position(of: checkpoint) }

@@ -53,6 +53,10 @@ __attribute__((constructor)) static void begin(void) {
 static const char *kind_of(const char *path) {
     const char *end = strrchr(path, '/');
     const char *name = end ? end + 1 : path;
+    if (name[0] == '~') return "making";
+    if (strstr(path, "/objects")) return "object";
+    if (strstr(path, ".fetched")) return "fetched";
+    if (strstr(name, ".claims")) return "claims";
     if (strstr(path, "/output_")) return "output";
     if (strstr(name, ".backup")) return "backup";
     if (strstr(name, ".new") || strstr(name, ".restored")) return "new";
@@ -147,6 +151,10 @@ int ftruncate64(int descriptor, off64_t size) {
 int rename(const char *from, const char *to) {
     UNLESS(at_path("rename", to));
     return NEXT(rename)(from, to);
+}
+int link(const char *from, const char *to) {
+    UNLESS(at_path("link", to));
+    return NEXT(link)(from, to);
 }
 int unlink(const char *path) {
     UNLESS(at_path("unlink", path));

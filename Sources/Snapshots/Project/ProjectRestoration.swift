@@ -80,10 +80,10 @@ package struct ProjectRestoration {
     }
 }
 
-/// Removes a folder with all that is in it, following no link; what is not there is no error.
+/// Removes what is there under that name, a folder with all that is in it, following no link; nothing is no error.
 ///
 /// For a folder that nobody else writes to.
-private func removeTree(_ path: String) throws(SystemError) {
+func removeTree(_ path: String) throws(SystemError) {
     var status = stat()
     guard lstat(path, &status) == 0 else { return }
     guard status.st_mode & S_IFMT == S_IFDIR else {
