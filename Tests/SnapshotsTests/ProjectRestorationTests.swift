@@ -2,6 +2,7 @@ import Agent
 import AgentFixtures
 import Glibc
 import LinuxSystem
+import ObjectStores
 import Snapshots
 import Stores
 import Testing
@@ -60,6 +61,21 @@ import Testing
         }
         #expect(try !namesInFolder(String(new.checkpoint.dropLast("/job_j.db".count))).contains("job_j.db.project"))
         #expect(try files() == [])
+    }
+
+    @Test func `an archive that breaks off leaves no part of the tree, even with the right digest`() throws {
+        let whole = try scene.store.get(archive, limit: 1 << 20)
+        let position = try #require(try new.library.positions().first)
+        var manifest = try scene.manifest(position)
+        let bytes = Array(whole.prefix(700))
+        let digest = Digest.hexadecimal(Digest.sha256(bytes))
+        manifest.project?.sha256 = digest
+        manifest.project?.size = Int64(bytes.count)
+        manifest.project?.key = SnapshotScene.key(position, "-\(digest.prefix(16)).tar")
+        try scene.store.put(bytes, as: SnapshotScene.key(position, "-\(digest.prefix(16)).tar"))
+        try scene.put(manifest, at: position)
+        #expect(try new.restoreAll().1 == .damaged)
+        #expect(try new.files.filter { $0.contains(".project") } == [])
     }
 
     @Test func `what a killed restore has left is no tree`() throws {
