@@ -90,6 +90,10 @@ package struct Restoration {
                 "job \(job) has run (epoch \(claimed ?? 0)) but no whole snapshot of it is left: what it did is not "
                     + "known. Start another JOB_ID, or remove the objects jobs/\(job)/ to begin this one anew")
         }
+        // Of a restore that was killed before it knew the claim: there is nothing that anybody did after this state.
+        if own == positions.first, (claimed ?? 0) <= own.epoch, try library.manifest(of: own).final {
+            try claims.adopt(claimed)
+        }
         if try claims.isOurs() {
             // The tree may be lost where the checkpoint is not.
             guard positions.contains(own) else { return (.upToDate(own), nil) }

@@ -81,6 +81,32 @@ import Testing
         #expect(throws: StoreError.self) { try third.restore() }
     }
 
+    @Test(arguments: [true, false])
+    func `a restore that was killed before it knew the claim is gone on with, without a word if nothing came after`(
+        isFinal: Bool
+    ) throws {
+        let position = try snapshot(of: old, final: isFinal)
+        _ = try new.restore()
+        try retrying("unlink") { unlink(new.checkpoint + ".claims") }
+        if isFinal {
+            #expect(try new.restore() == .upToDate(position))
+            #expect(try new.position() == position)
+        } else {
+            guard case .overtaken = try new.restore() else {
+                Issue.record("commands that may have run are not said")
+                return
+            }
+        }
+        #expect(try new.workAsOwner() > position)
+    }
+
+    @Test func `a state that another has gone on from is overtaken, even if its last snapshot is final`() throws {
+        let position = try snapshot(of: old, final: true)
+        _ = try new.restore()
+        try new.workAsOwner()
+        #expect(try old.restore() == .overtaken(position))
+    }
+
     @Test func `a restore that fails leaves the job to the volume that has it`() throws {
         try snapshot(of: old)
         // Where the new checkpoint is to be made.

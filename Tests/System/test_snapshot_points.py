@@ -61,10 +61,8 @@ def test_a_restore_that_is_killed_at_any_point_can_be_run_again(new_job):
         job.workspace.mkdir(mode=0o700)
         job.own(job.workspace)
         run(job, "restore", at=point)
-        outcome = restore(job)["outcome"]
-        # Between the checkpoint and what the volume knows of claims: then a human is asked, once too often.
-        expected = {"restored": seq, "up_to_date": seq, "overtaken": seq + 2}
-        assert job.ask("SELECT max(seq) FROM event") == (expected[outcome],), point
+        assert restore(job)["outcome"] in ("restored", "up_to_date"), point
+        assert job.ask("SELECT max(seq) FROM event") == (seq,), point
         assert job.agent("verify").returncode == 0, point
         left = [*job.checkpoints.iterdir(), *job.workspace.iterdir()]
         marks = ("~", ".fetched", ".restored", ".restoring", ".new")
