@@ -214,6 +214,23 @@ struct StepTests {
         #expect(next(journal, now: 5000) == .ask)
     }
 
+    @Test func `an intent of a checkpoint that was put back may have run: a human is asked before it runs`() {
+        var journal = JournalBuilder.begun()
+        journal.answer([("execute", [:], false)])
+        journal.takeOver()
+        journal.append(.restored(.init(seq: 5, reason: "lost", aside: "", asks: true)))
+        journal.takeOver()
+        guard case .waitForHuman = next(journal) else {
+            Issue.record("\(next(journal))")
+            return
+        }
+        journal.append(.commandReceived(.init(id: "m", kind: .message, text: "Go on")))
+        guard case .run = next(journal) else {
+            Issue.record("\(next(journal))")
+            return
+        }
+    }
+
     @Test func `a question waits for a message, and cancelling is final`() {
         var journal = JournalBuilder.begun()
         journal.step("ask_human", effects: [.questionAsked("Which?")])

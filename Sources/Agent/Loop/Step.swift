@@ -29,7 +29,12 @@ extension JobState {
         if let gone = background.first(where: { $0.epoch != epoch }) { return .settleBackground(gone) }
         if status == .paused { return .waitForHuman(reason: "paused") }
         // Calls come before anything else: no answer may stay without its results.
-        if let call = calls.first(where: { $0.state != .finished }) { return step(for: call) }
+        if let call = calls.first(where: { $0.state != .finished }) {
+            let step = step(for: call)
+            // But for a human's: of a checkpoint that was put back, a call that it knows as an intent may have run.
+            if case .needsInput(let reason) = status, case .run = step { return .waitForHuman(reason: reason) }
+            return step
+        }
         if case .needsInput(let reason) = status { return .waitForHuman(reason: reason) }
         if phase == .verify { return .verify }
         if claim != nil { return .changePhase(to: .verify, reason: "the job is said to be complete") }
