@@ -189,6 +189,22 @@ struct SQLiteCheckpointStoreTests {
         #expect(error.kind == .unusable && error.description.contains("is not what was written"))
     }
 
+    @Test func `a change of any event is found, whoever of those that share the work looks at it`() throws {
+        let ledger = try worked(SQLiteCheckpointStore(path: path, job: "j"), output: "out", times: 3)
+        try ledger.commit(
+            .phaseChanged(.init(from: .tactical, to: .strategic, number: 3, reason: "test", brief: "brief")))
+        let last = ledger.state.seq
+        let database = try Database(path: path, mode: .readWriteCreate)
+        #expect(try database.integer("SELECT max(seq) FROM snapshot") == last)
+        for seq in 1...last {
+            try database.run("UPDATE event SET body = body || ' ' WHERE seq = ?", seq)
+            let error = try #require(throws: StoreError.self) { try SQLiteCheckpointStore(path: path, job: "j") }
+            #expect(error.description.contains("event \(seq) is not what was written"))
+            try database.run("UPDATE event SET body = rtrim(body, ' ') WHERE seq = ?", seq)
+        }
+        _ = try SQLiteCheckpointStore(path: path, job: "j")
+    }
+
     @Test(arguments: ["UPDATE snapshot SET body = '{}'", "UPDATE snapshot SET state_v = 99", "DELETE FROM snapshot"])
     func `a snapshot that cannot be used is passed over`(fault: String) throws {
         let state = try worked(SQLiteCheckpointStore(path: path, job: "j"), output: "out").state
