@@ -32,8 +32,12 @@ struct ExpectedRequest: ~Copyable {
         if let sample = try? parse(Array(arguments.dropFirst(2))),
             let plan = try? JailPlan(jailRules, for: sample, on: standby.kernel)
         {
-            _ = try? Launch(sample, plan)
             fabric = try? JailFabric(plan)
+            // First: memory that both have had since the fork is copied by the first who writes to it.
+            standby.preference.raise()
+            fabric?.makeChild()
+            standby.preference.restore()
+            _ = try? Launch(sample, plan)
             _ = report(.exited(0), killed: 0, since: Clock.monotonic).lines
         }
         do throws(SystemError) {

@@ -34,10 +34,8 @@ struct Janitor: ~Copyable {
     init(
         _ request: JailRequest, _ standby: consuming Standby, fabric: consuming JailFabric? = nil
     ) throws(JailFailure) {
-        let launch = try Launch(request, try JailPlan(jailRules, for: request, on: standby.kernel), fabric: fabric)
-        standby.preference.raise()
-        let started = try launch.start()
-        standby.preference.restore()
+        var launch = try Launch(request, try JailPlan(jailRules, for: request, on: standby.kernel), fabric: fabric)
+        let started = try Self.start(&launch, standby.preference)
         self.request = request
         self.launch = launch
         self.standby = standby
@@ -45,6 +43,15 @@ struct Janitor: ~Copyable {
         tree = Tree(main: started.pid)
         resources = ResourceGuard(request)
         broker = started.broker
+    }
+
+    private static func start(
+        _ launch: inout Launch, _ preference: borrowing OOMPreference
+    ) throws(JailFailure) -> Launch.Started {
+        if let started = try launch.startAhead() { return started }
+        preference.raise()
+        defer { preference.restore() }
+        return try launch.start()
     }
 
     /// What was refused so far.

@@ -5,12 +5,11 @@ import LinuxSystem
 
 /// A command whose jail is built and that needs only to be started.
 package struct Launch: ~Copyable {
-    private let fabric: JailFabric
+    private var fabric: JailFabric
     private let limits: [JailPlan.Limit]
     private let dropsCapabilities: Bool
     private let directory: Descriptor
     private let request: JailRequest
-    private let failures: Pipe
     private let needsBroker: Bool
 
     /// A command that runs.
@@ -29,25 +28,25 @@ package struct Launch: ~Copyable {
     ) throws(JailFailure) {
         let fabric = if let fabric, fabric.fits(plan) { fabric } else { try JailFabric(plan) }
         let directory = try openWorkingDirectory(request)
-        let failures = try Self.pipe()
         self.request = request
         self.fabric = fabric
         self.directory = directory
-        self.failures = failures
         limits = plan.limits
         dropsCapabilities = plan.dropsCapabilities
         needsBroker = plan.needsBroker
     }
 
-    private static func pipe() throws(JailFailure) -> Pipe {
-        do throws(SystemError) {
-            let pipe = try Pipe()
-            // The janitor looks once, when the child has ended; a child that executed its program left nothing in it.
-            try setNonBlocking(pipe.reader.number, true)
-            return pipe
-        } catch {
-            throw JailFailure(.descriptors, error, "too many files are open")
-        }
+    /// Gives the command to the child that was made ahead, which then puts nothing on any more.
+    ///
+    /// - Returns: nil if there is none that can take it; nothing has been started then.
+    /// - Throws: `JailFailure` if there are no descriptors for the broker.
+    package mutating func startAhead() throws(JailFailure) -> Started? {
+        // Taken in any case: one that is not used ends here.
+        guard let child = fabric.takeChild(), request.terminalDescriptor == nil,
+            let given = child.take(request, in: directory.number)
+        else { return nil }
+        // While the child executes its program.
+        return Started(pid: given.pid, broker: try Broker(request, listener: given.takeListener()))
     }
 
     /// Forks the command's process. The child puts the jail on and executes the program; nothing of the caller's memory
@@ -83,7 +82,7 @@ package struct Launch: ~Copyable {
                             var child = cjail_child(
                                 candidates: candidates, arguments: arguments, environment: environment,
                                 directory: directory.number, ruleset: fabric.ruleset.descriptor.number,
-                                failures: failures.writer.number, limits: limits.baseAddress,
+                                failures: fabric.failures.writer.number, limits: limits.baseAddress,
                                 limit_count: Int32(limits.count), filter: filter.baseAddress,
                                 filter_count: Int32(filter.count), terminal: request.terminalDescriptor ?? -1,
                                 drops_capabilities: dropsCapabilities ? 1 : 0, broker: broker)
@@ -106,7 +105,9 @@ package struct Launch: ~Copyable {
         var failure = cjail_failure()
         let size = MemoryLayout<cjail_failure>.size
         let count = withUnsafeMutableBytes(of: &failure) { buffer -> ReadOutcome? in
-            do throws(SystemError) { return try readSome(failures.reader.number, into: buffer) } catch { return nil }
+            do throws(SystemError) { return try readSome(fabric.failures.reader.number, into: buffer) } catch {
+                return nil
+            }
         }
         guard case .bytes(size) = count else { return nil }
         let error = { (call: String) in SystemError(call, code: failure.code) }

@@ -159,7 +159,7 @@ def test_while_it_waits_it_has_nothing_that_a_command_could_use(workspace):
     # The kinds alone: a number may stand in brackets, or after a colon.
     kinds = [re.split(r":?\[(?=\d)", os.readlink(link))[0] for link in (process / "fd").iterdir()]
     assert sorted(kinds) == ["/dev/null"] * 3 + [f"/proc/{waiting.process.pid}/oom_score_adj"] + [
-        "anon_inode:[landlock-ruleset]", "anon_inode:[signalfd]", "socket"]
+        "anon_inode:[landlock-ruleset]", "anon_inode:[signalfd]", "anon_inode:seccomp notify", "pipe", "pipe", "socket", "socket"]
     fields = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
     assert fields["NoNewPrivs"] == "1"
     assert workspace.uid == 0 or int(fields["CapEff"], 16) == 0

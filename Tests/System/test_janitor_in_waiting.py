@@ -85,13 +85,32 @@ def test_the_next_command_is_the_one_that_it_waits_for(new_job):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_if_it_is_killed_while_it_waits_the_command_runs_all_the_same_and_once(new_job, number):
-    job = new_job(planned(turn(execute(RUN)), turn(execute("true"), expect=["exit code 0\nright\n"])))
+    job = new_job(planned(turn(execute(RUN)), turn(execute("true"), expect=["exit code 0\nright\n"]),
+                          turn(execute(WAIT)), turn(execute("true"))))
     with while_the_model_is_asked(job) as (run, victim):
         os.kill(victim, number)
         eventually("it has ended", lambda: process_tree.processes().get(victim, (0, "", "Z"))[2] in "ZX")
+    run.until("the command that waits", (job.workspace / "home/here").exists)
+    loop = job.pid("loop")
+    dead = [name for parent, name, state in process_tree.processes().values() if parent == loop and state == "Z"]
+    # The one before may have reported just now.
+    assert [name for name in dead if name != "agent-jail"] == [], "nor the process that it had made for the command"
+    (job.workspace / "home/go").touch()
     ends_well(job, run)
     [janitor] = janitors(job)
     assert janitor != victim
+
+
+def test_fifty_commands_in_a_row_leave_no_process(new_job):
+    job = new_job(planned(*[turn(execute(RUN)) for _ in range(50)], turn(execute(WAIT))))
+    run = standing(job)
+    loop = job.pid("loop")
+    ours = [(name, state) for parent, name, state in process_tree.processes().values() if parent == loop]
+    assert len([one for one in ours if one[0] == "agent-jail"]) <= 3, "the command's, the next one's, and the last one"
+    assert [one for one in ours if one[0] != "agent-jail"] == []
+    (job.workspace / "home/go").touch()
+    ends_well(job, run)
+    assert len(set(janitors(job))) == 50
 
 
 def test_a_request_that_is_too_long_for_it_runs_in_another_and_it_goes_on_waiting(new_job):

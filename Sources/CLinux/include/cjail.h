@@ -100,6 +100,16 @@ struct cjail_child {
 // it has executed one, or has ended.
 int cjail_start(const struct cjail_child *child);
 
+// The same in two steps. First a child that builds the jail around itself, without a command, and then waits at
+// `socket` (cmessage.h) for one: it has the filter's listener sent to `child->broker`. Of `child`, what belongs to the
+// command is not looked at: its words, folder and terminal. Returns the child's pid at once.
+int cjail_prepare(const struct cjail_child *child, int socket);
+// 0 as long as that child has neither ended nor been stopped.
+int cjail_waits(int pid);
+// Gives it the words and the folder of `child` and our 0, 1 and 2, without waiting: 0, or -errno, after which it has
+// nothing of them. It cannot take a terminal.
+int cjail_give(int socket, const struct cjail_child *child);
+
 // MARK: Numbers of this architecture
 
 #if defined(__x86_64__)
