@@ -107,7 +107,9 @@ void child_filter(const struct cjail_child *child) {
     if (code < 0) child_fail(child->failures, CJAIL_STAGE_SECCOMP, -code);
 }
 
-void child_execute(const struct cjail_child *child) { child_fail(child->failures, CJAIL_STAGE_EXECUTE, execute(child)); }
+void child_execute(const struct cjail_child *child) {
+    child_fail(child->failures, CJAIL_STAGE_EXECUTE, execute(child));
+}
 
 __attribute__((noreturn)) static void become(const struct cjail_child *child, pid_t janitor) {
     child_take_session(child, janitor);

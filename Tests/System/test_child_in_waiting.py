@@ -53,8 +53,8 @@ print(open('/proc/self/oom_score_adj').read(), os.sched_getscheduler(0), os.sche
 death = ctypes.c_int()
 ctypes.CDLL(None).prctl(2, ctypes.byref(death), 0, 0, 0)
 print(death.value, ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
-fds = [fd for fd in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + fd)]
-print([(fd, stat.S_IFMT(os.fstat(int(fd)).st_mode), os.readlink('/proc/self/fd/' + fd).split(':')[0]) for fd in sorted(fds)])
+fds = [int(fd) for fd in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + fd)]
+print([(fd, stat.S_IFMT(os.fstat(fd).st_mode), os.readlink(f'/proc/self/fd/{fd}').split(':')[0]) for fd in sorted(fds)])
 """
 # Whose number it is, and what changes from one run to the next.
 OWN = ("Pid", "Tgid", "Ngid", "PPid", "NStgid", "NSpid", "NSpgid", "NSsid", "Vm", "Rss", "voluntary", "nonvoluntary", "SigQ",
@@ -88,7 +88,8 @@ def failures(workspace):
             "no name": [""]}
 
 
-@pytest.mark.parametrize("case", ["ENOENT", "not in PATH", "EACCES", "ENOEXEC", "no interpreter", "outside", "a folder", "no name"])
+@pytest.mark.parametrize("case", [
+    "ENOENT", "not in PATH", "EACCES", "ENOEXEC", "no interpreter", "outside", "a folder", "no name"])
 def test_a_program_that_cannot_be_executed_fails_as_in_a_process_that_was_made_for_it(workspace, case):
     command = failures(workspace)[case]
     waiting, child = ready(workspace)
