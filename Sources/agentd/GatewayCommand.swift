@@ -27,6 +27,9 @@ struct GatewayCommand: ParsableCommand {
             let environment = processEnvironment()
             let settings = try Settings(environment: environment)
             try settings.folders.prepare()
+            // Before PID 1 hears of us: from then on it sends SIGTERM when the loop has ended, and takes a gateway that
+            // died of it for one that has shipped everything. They stay blocked when this descriptor goes.
+            _ = try SignalDescriptor([SIGTERM, SIGINT])
             SupervisorPipe(descriptor: statusFd).tell(records: settings.folders.gasps)
             let secrets = try Secrets(folder: settings.folders.secrets)
             var configuration = GatewayConfiguration(job: settings.job.text, spoolPath: settings.folders.spool)
@@ -49,6 +52,8 @@ struct GatewayCommand: ParsableCommand {
             exit = refuse(LoopEnd(error))
         } catch let error as GatewayError {
             exit = refuse(LoopEnd(error.exit, outcome: "gateway", reason: error.description))
+        } catch {
+            exit = refuse(LoopEnd(.internalError, outcome: "gateway", reason: "the gateway cannot start: \(error)"))
         }
         throw ArgumentParser.ExitCode(exit.rawValue)
     }

@@ -1,8 +1,10 @@
 """How a job ends: the verification, the budgets, faults of the model; and what stays of it."""
 
 import json
+import os
 import pathlib
 import re
+import subprocess
 
 import pytest
 
@@ -235,3 +237,22 @@ def test_a_second_run_takes_the_job_from_the_first(new_job):
     eventually("nothing is left", lambda: not job.alive())
     job.journal().check(model=job.model.log())
     assert pathlib.Path(job.database).exists()
+
+
+def test_a_gateway_that_is_told_to_end_as_soon_as_it_speaks_ships_everything_first(new_job):
+    job = new_job(SMALL_JOB)
+    expected = [event.seq for event in end_well(job).events]
+    for _ in range(20):
+        for path in job.checkpoints.glob("spool_*"):
+            path.unlink()
+        reader, writer = os.pipe()
+        with os.fdopen(reader, "rb") as status, open(job.root / "shipped", "wb") as output:
+            gateway = subprocess.Popen(job.command("gateway", "--status-fd", str(writer)), env=job.settings, cwd="/",
+                                       pass_fds=[writer], stdin=subprocess.DEVNULL, stdout=output)
+            os.close(writer)
+            # PID 1 sends it when the loop has ended; a job that is over ends as fast as a gateway starts.
+            assert status.readline()
+            gateway.terminate()
+            assert gateway.wait(timeout=jobs.HANGS) == 0
+        records = [json.loads(line) for line in (job.root / "shipped").read_text(encoding="utf-8").splitlines()]
+        assert [one["attributes"]["journal.seq"] for one in records if one["stream"] == "journal"] == expected
