@@ -178,7 +178,8 @@ def test_a_job_that_ran_but_has_no_snapshot_does_not_begin_anew(new_job):
 
 
 def test_the_older_of_two_volumes_stops_within_a_step(new_job):
-    job = new_job(job_of(turn(execute("echo one >> effects")), turn(execute("echo two >> effects"), delay_ms=3000)))
+    job = new_job(job_of(turn(execute("echo one >> effects"), delay_ms=1500),
+                         turn(execute("echo two >> effects"), delay_ms=3000)))
     objects = Objects(job)
     run = job.start()
     run.until("a request", lambda: job.ask("SELECT 1 FROM llm WHERE turn = 2 AND state = 'intent'"))
