@@ -73,8 +73,7 @@ let package = Package(
             swiftSettings: strict),
         // Snapshots of a checkpoint in an object store, and who owns a job among all volumes.
         .target(
-            name: "Snapshots", dependencies: ["Agent", "Events", "LinuxSystem", "Stores", "CCrypto"],
-            swiftSettings: strict),
+            name: "Snapshots", dependencies: ["Agent", "Events", "LinuxSystem", "Stores"], swiftSettings: strict),
         .target(name: "Sinks", dependencies: ["Events", "LinuxSystem", "CNATS"], swiftSettings: strict),
         .target(
             name: "Gateway",

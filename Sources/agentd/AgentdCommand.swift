@@ -22,7 +22,9 @@ struct AgentdCommand: ParsableCommand {
     /// command to run. What it does not take is left to the tree, which says why.
     static func main() {
         let words = CommandLine.arguments.dropFirst()
-        if words.first == LoopCommand._commandName, let loop = try? LoopCommand.parse(Array(words.dropFirst())) {
+        if words.first == LoopCommand.configuration.commandName,
+            let loop = try? LoopCommand.parse(Array(words.dropFirst()))
+        {
             do { try loop.run() } catch { LoopCommand.exit(withError: error) }
         } else {
             main(nil)

@@ -33,11 +33,18 @@ struct LoopCommand: ParsableCommand {
             supervisor.tell(records: settings.folders.gasps)
             let snapshots = try wiring.snapshots(environment: environment)
             try wiring.confine(environment: environment)
-            // Beside each other: the one waits for other processes, the other reads.
-            let opening = wiring.opening()
-            try wiring.proveJail(attention: attention)
+            // Beside each other: the one waits for other processes, the other reads. What is not there yet is not made
+            // before the jail is proved.
+            let opening = access(settings.folders.database, F_OK) == 0 ? wiring.opening() : nil
+            do {
+                try wiring.proveJail(attention: attention)
+            } catch {
+                // The process must not end under a thread that is at work on the checkpoint.
+                _ = opening?.wait()
+                throw error
+            }
             let ledger = try Ledger(
-                store: opening.wait().get(), version: version, host: hostName(),
+                store: (opening ?? wiring.opening()).wait().get(), version: version, host: hostName(),
                 claim: { epoch throws(StoreError) in try snapshots?.claim(epoch, attention: attention) })
             ledger.onCommit = { state in
                 supervisor.tell(state.progress)

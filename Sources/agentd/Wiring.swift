@@ -61,8 +61,9 @@ struct Wiring {
         }
     }
 
-    /// Unchecked: the store is made on one thread and used on another, never on both. SQLite allows that (sqlite.org/
-    /// threadsafe.html).
+    /// What a thread that opened the checkpoint gives to the one that waited for it.
+    // Unchecked: the store is made on one thread, which has ended when the other gets it (pthread_join), so it is never used
+    // on both. SQLite allows a connection to change threads so (sqlite.org/threadsafe.html, "Multi-thread").
     struct Opened: @unchecked Sendable {
         fileprivate let result: Result<SQLiteCheckpointStore, StoreError>
 

@@ -264,6 +264,7 @@ def test_no_landlock(new_job):
            under=[*WITH_FILTER, f"{LANDLOCK_CREATE_RULESET}={ENOSYS}", "--"])
     assert job.model.log() == [], "nothing was spent"
     assert not job.file("result")
+    assert not job.database.exists(), "a checkpoint was made before the jail was proved"
     end_well(job)
 
 
