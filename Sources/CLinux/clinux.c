@@ -31,18 +31,23 @@ int clinux_prctl(int option, unsigned long a, unsigned long b, unsigned long c, 
     return result < 0 ? -errno : result;
 }
 
-int clinux_open_beneath(int directory, const char *path, int flags, unsigned int mode, int no_symlinks) {
-    struct clinux_open_how how = {
-        .flags = (uint64_t)(unsigned int)flags,
-        .mode = mode,
-        .resolve = CLINUX_RESOLVE_BENEATH | CLINUX_RESOLVE_NO_MAGICLINKS | (no_symlinks ? CLINUX_RESOLVE_NO_SYMLINKS : 0),
-    };
+static int open_how(int directory, const char *path, int flags, unsigned int mode, uint64_t resolve) {
+    struct clinux_open_how how = {.flags = (uint64_t)(unsigned int)flags, .mode = mode, .resolve = resolve};
     for (;;) {
         long result = syscall(SYS_openat2, directory, path, &how, sizeof how);
         if (result >= 0) return (int)result;
         // EAGAIN: a rename raced with the walk (openat2(2)); the walk is simply made again.
         if (errno != EINTR && errno != EAGAIN) return -errno;
     }
+}
+
+int clinux_open_beneath(int directory, const char *path, int flags, unsigned int mode, int no_symlinks) {
+    uint64_t links = no_symlinks ? CLINUX_RESOLVE_NO_SYMLINKS : 0;
+    return open_how(directory, path, flags, mode, CLINUX_RESOLVE_BENEATH | CLINUX_RESOLVE_NO_MAGICLINKS | links);
+}
+
+int clinux_open_straight(const char *path, int flags) {
+    return open_how(AT_FDCWD, path, flags, 0, CLINUX_RESOLVE_NO_SYMLINKS);
 }
 
 int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }

@@ -50,6 +50,8 @@ int cjail_open_path(const char *path) {
     }
 }
 
+int cjail_open_straight(const char *path) { return clinux_open_straight(path, O_PATH | O_CLOEXEC); }
+
 int cjail_open_folder_beneath(int root, const char *path) {
     return clinux_open_beneath(root, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0);
 }

@@ -1,12 +1,41 @@
-/// The folders of the image that every profile may read and execute, as far as they exist.
+/// Every place outside of the job's own folders that a command is granted, in every profile, as far as it exists.
 ///
-/// It stands here because two sides need the same list: the jail that grants them, and the check at start that
-/// neither the checkpoints nor the secrets lie in one of them. Landlock cannot deny a folder inside an allowed one.
+/// The one list: the jail's rules grant these and no others, the check at a start refuses secrets and checkpoints that lie
+/// in one of them, and `doctor` shows them. Landlock cannot deny a folder inside an allowed one.
 package enum JailGrants {
-    package static let systemFolders = [
-        "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/proc", "/sys",
+    /// What a command may do beneath a place.
+    package enum Access: String, Sendable, CaseIterable {
+        case readAndWrite = "read and write"
+        /// Read, write and ioctl; nothing can be made there.
+        case device = "use as a device"
+        case readAndExecute = "read and execute"
+        case read
+    }
+
+    package struct Place: Equatable, Sendable {
+        package let path: String
+        package let access: Access
+    }
+
+    package static let places: [Place] =
+        [Place(path: sharedMemory, access: .readAndWrite)] + devices.map { Place(path: $0, access: .device) }
+        + programs.map { Place(path: $0, access: .readAndExecute) } + kernel.map { Place(path: $0, access: .read) }
+
+    /// A tmpfs of the pod. Python's multiprocessing and browsers need it.
+    package static let sharedMemory = "/dev/shm"
+
+    /// Without ptmx and pts openpty(3) does not work.
+    package static let devices = [
+        "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts",
     ]
 
-    /// Read-write in every profile, beside the project tree, the home and the temporary folder.
-    package static let sharedMemory = "/dev/shm"
+    /// Where images keep programs and their settings.
+    package static let programs = [
+        "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/etc",
+    ]
+
+    package static let kernel = ["/proc", "/sys"]
+
+    /// What holds files of the image or of the kernel that are not to be written.
+    package static let systemFolders = programs + kernel
 }

@@ -11,9 +11,11 @@ package struct JailReport: Equatable, Sendable {
         case cancelled
         /// The janitor ended the command before it used up what it shares with the pod; why, in words with figures.
         case exhausted(Resource, message: String)
-        /// The jail could not be built, or the program not executed: nothing of the command ran. Two stages are
-        /// different, `watch` and `kill`: the command did run, and its processes may be there still.
-        case failed(stage: String, errno: Int32, message: String)
+        /// It did not start: nothing of it has run, and the same may be asked for again.
+        case notStarted(JailStage, errno: Int32, message: String)
+        /// It was started, or may have been, and how it ended is not known; processes of it may be there still. Who
+        /// repeats it may do twice what it did.
+        case lost(errno: Int32, message: String)
     }
 
     /// What a command is ended for using too much of.
@@ -73,8 +75,12 @@ package struct JailReport: Equatable, Sendable {
         case .exhausted(let resource, let message):
             fields.append("exhausted", resource.rawValue)
             fields.append("message", message)
-        case .failed(let stage, let errno, let message):
-            fields.append("failed", stage)
+        case .notStarted(let stage, let errno, let message):
+            fields.append("not_started", stage.rawValue)
+            fields.append("errno", String(errno))
+            fields.append("message", message)
+        case .lost(let errno, let message):
+            fields.append("lost")
             fields.append("errno", String(errno))
             fields.append("message", message)
         }
@@ -89,6 +95,8 @@ package struct JailReport: Equatable, Sendable {
     /// Parses the last line; nil if it names no end.
     package init?(line: some StringProtocol) {
         let fields = Fields(line: line)
+        let code = fields["errno"].flatMap { Int32($0) } ?? 0
+        let message = fields["message"] ?? ""
         if let code = fields["exited"].flatMap({ Int32($0) }) {
             end = .exited(code)
         } else if let signal = fields["signaled"].flatMap({ Int32($0) }) {
@@ -98,10 +106,11 @@ package struct JailReport: Equatable, Sendable {
         } else if fields.has("cancelled") {
             end = .cancelled
         } else if let resource = fields["exhausted"].flatMap({ Resource(rawValue: $0) }) {
-            end = .exhausted(resource, message: fields["message"] ?? "")
-        } else if let stage = fields["failed"] {
-            let code = fields["errno"].flatMap { Int32($0) } ?? 0
-            end = .failed(stage: stage, errno: code, message: fields["message"] ?? "")
+            end = .exhausted(resource, message: message)
+        } else if let stage = fields["not_started"].flatMap({ JailStage(rawValue: $0) }) {
+            end = .notStarted(stage, errno: code, message: message)
+        } else if fields.has("lost") {
+            end = .lost(errno: code, message: message)
         } else {
             return nil
         }

@@ -18,5 +18,12 @@ package struct JobID: Hashable, Sendable, CustomStringConvertible {
         self.text = text
     }
 
+    private init(unchecked text: String) { self.text = text }
+
+    /// Stands where there is no job: never the name of one that is run.
+    package static let none = JobID(unchecked: "none")
+    /// What `exec` and `doctor` are, where JOB_ID is not set.
+    package static let sandbox = JobID(unchecked: "sandbox")
+
     package var description: String { text }
 }

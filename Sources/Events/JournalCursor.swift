@@ -19,6 +19,9 @@ package struct JournalCursor: Equatable, Sendable {
         self.init(seq: seq, mark: parts.count > 1 ? String(parts[1]) : "")
     }
 
+    /// The epoch of the process that wrote the event, by the mark (`epoch:time:kind`); 0 if that is not known.
+    package var epoch: Int64 { mark.split(separator: ":").first.flatMap { Int64($0) } ?? 0 }
+
     /// The number and, after a space, the mark.
     package var text: String { "\(seq) \(mark)" }
 }

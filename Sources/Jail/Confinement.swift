@@ -32,7 +32,7 @@ package struct Confinement: Equatable, Sendable {
         plan.scope([.signals, .abstractSockets])
         let places: [([String], FileRights)] = [
             (commands, .readAndWrite), (work, .readAndWrite.subtracting(.execute)), (programs, .readAndExecute),
-            (reading, .read), (FilesRule.devices, .device),
+            (reading, .read), (JailGrants.devices, .device),
         ]
         for (paths, rights) in places {
             for path in paths where access(path, F_OK) == 0 { plan.grant(rights, beneath: path, isOptional: true) }

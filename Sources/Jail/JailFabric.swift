@@ -1,3 +1,4 @@
+import Contracts
 import LinuxSystem
 
 /// What a jail is made of in the kernel's terms: the things of a plan that take time to make.

@@ -9,7 +9,8 @@ package struct JailPlan: Equatable, Sendable {
         package var path: String
         /// On a file, the rights that make no sense for one are left out.
         package var rights: FileRights
-        /// Passed over where it does not exist; otherwise that is a failure.
+        /// Passed over where it does not exist. One that is not optional must be there, and no part of its path a link:
+        /// it is a folder of the job's, and what lies above it may be a command's to write.
         package var isOptional: Bool
     }
 

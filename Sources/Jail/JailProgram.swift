@@ -6,8 +6,7 @@ import LinuxSystem
 /// The program `agent-jail`: runs the one command that its arguments describe.
 ///
 /// - Parameter arguments: the command line without the program's own name.
-/// - Returns: the exit code: the command's own, 128 + n if signal n ended it, 124 at its time limit, 137 if it was
-///   cancelled or used up too much memory or space, 125 if the jail could not be built, 126 or 127 if the program could not be executed or found.
+/// - Returns: the exit code (`JailReport.End.exitCode`).
 package func runJail(arguments: [String]) -> Int32 {
     // A file opened under a free number below 3 would become the command's input or output.
     for number in Int32(0)...2 where fcntl(number, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
@@ -36,7 +35,7 @@ package func runJail(arguments: [String]) -> Int32 {
         (end, killed) = try janitor.run()
     } catch {
         write("agent-jail: \(error)\n", to: STDERR_FILENO)
-        end = .failed(stage: error.stage.rawValue, errno: error.code, message: error.message)
+        end = .notStarted(error.stage, errno: error.code, message: error.message)
     }
     // The command's output ends with the command: its reader is not to wait until this program has been taken apart.
     for number in Int32(0)...2 where number != reportDescriptor { _ = close(number) }

@@ -15,6 +15,8 @@ struct Janitor: ~Copyable {
     private var tree: Tree
     private var resources: ResourceGuard
     private let broker: Broker?
+    /// Why the command must be ended at once, though it runs.
+    private let problem: SystemError?
 
     /// From the first SIGKILL to giving up. 400 processes take 60 ms; only one that hangs in the kernel takes longer.
     private static let sweepLimit: Int64 = 20_000
@@ -43,12 +45,13 @@ struct Janitor: ~Copyable {
         tree = Tree(main: started.pid)
         resources = ResourceGuard(request)
         broker = started.broker
+        problem = started.problem
     }
 
     private static func start(
         _ launch: inout Launch, _ preference: borrowing OOMPreference
     ) throws(JailFailure) -> Launch.Started {
-        if let started = try launch.startAhead() { return started }
+        if let started = launch.startAhead() { return started }
         preference.raise()
         defer { preference.restore() }
         return try launch.start()
@@ -59,24 +62,37 @@ struct Janitor: ~Copyable {
 
     /// Waits for the command to be over, ends all that is left of it, and says how it went.
     ///
-    /// - Throws: `JailFailure` if the program was not executed, or if processes are left that do not die.
+    /// - Throws: `JailFailure` if the program was not executed.
     mutating func run() throws(JailFailure) -> (end: JailReport.End, killed: Int) {
-        let cause = watch(until: .after(milliseconds: request.timeout))
+        let cause: Cause =
+            if let problem { .failed(problem) } else { watch(until: .after(milliseconds: request.timeout)) }
         if case .timedOut = cause { askToEnd() }
-        try sweep()
+        let isSwept = sweep()
         if let failure = launch.failure() { throw failure }
-        let end: JailReport.End
-        switch (cause, tree.mainEnd) {
-        case (.timedOut, _): end = .timedOut
-        case (.cancelled, _): end = .cancelled
-        case (.exhausted(let reason), _): end = reason
-        case (.ended, .exited(let code)?): end = .exited(code)
-        case (.ended, .signaled(let signal)?): end = .signaled(signal)
-        case (.failed(let error), _): throw JailFailure(.watch, error, "the command was killed; please report this")
-        case (.ended, nil): throw JailFailure(.watch, "the command's end was lost; please report this")
-        }
-        return (end, tree.killed)
+        return (isSwept ? end(of: cause) : Self.unkillable, tree.killed)
     }
+
+    private func end(of cause: Cause) -> JailReport.End {
+        switch (cause, tree.mainEnd) {
+        case (.timedOut, _): .timedOut
+        case (.cancelled, _): .cancelled
+        case (.exhausted(let reason), _): reason
+        case (.ended, .exited(let code)?): .exited(code)
+        case (.ended, .signaled(let signal)?): .signaled(signal)
+        case (.failed(let error), _):
+            .lost(
+                errno: error.code, message: "the command was started and could not be watched (\(error)): it was killed"
+            )
+        case (.ended, nil):
+            .lost(errno: 0, message: "the command was started, and its end was lost; please report this")
+        }
+    }
+
+    private static let unkillable = JailReport.End.lost(
+        errno: 0,
+        message:
+            "processes of the command do not die within \(sweepLimit / 1000) s: they hang in the kernel (state D in ps),"
+            + " mostly on storage that does not answer; look at the node")
 
     /// Until the command's own process has ended, or has to.
     private mutating func watch(until deadline: Deadline) -> Cause {
@@ -112,18 +128,15 @@ struct Janitor: ~Copyable {
     }
 
     /// SIGKILL to all, until there is no child any more.
-    private mutating func sweep() throws(JailFailure) {
+    ///
+    /// - Returns: false if processes are left that do not die.
+    private mutating func sweep() -> Bool {
         let deadline = Deadline.after(milliseconds: Self.sweepLimit)
         while true {
             // First: mostly a command leaves nothing, and a signal to all walks through every process of the node.
             tree.reap()
-            if tree.isGone { return }
-            guard !deadline.hasPassed else {
-                throw JailFailure(
-                    .kill,
-                    "processes of the command do not die within \(Self.sweepLimit / 1000) s: they hang in the kernel"
-                        + " (state D in ps), mostly on storage that does not answer; look at the node")
-            }
+            if tree.isGone { return true }
+            if deadline.hasPassed { return false }
             tree.isBeingKilled = true
             standby.domain.signalAll(SIGKILL)
             _ = try? waitReadable([standby.signals.number], until: .after(milliseconds: Self.sweepPause))

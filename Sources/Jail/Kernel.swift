@@ -1,4 +1,5 @@
 import CLinux
+import Contracts
 import Glibc
 
 /// What the running kernel, as this container lets us see it, offers the jail.

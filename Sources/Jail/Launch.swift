@@ -1,7 +1,7 @@
 import CLinux
 package import Contracts
 import Glibc
-import LinuxSystem
+package import LinuxSystem
 
 /// A command whose jail is built and that needs only to be started.
 package struct Launch: ~Copyable {
@@ -17,6 +17,23 @@ package struct Launch: ~Copyable {
         package let pid: Int32
         /// Decides about the command's sockets; nil if no rule asks for that, or the command has failed already.
         package let broker: Broker?
+        /// Why there is no broker though a rule asks for one: the command must be ended.
+        package let problem: SystemError?
+
+        fileprivate init(pid: Int32, broker: Broker? = nil, problem: SystemError? = nil) {
+            self.pid = pid
+            self.broker = broker
+            self.problem = problem
+        }
+
+        /// One whose calls come by `listener`. The program runs already: nothing is thrown any more.
+        fileprivate init(pid: Int32, _ request: JailRequest, listener: consuming Descriptor) {
+            do throws(SystemError) {
+                self.init(pid: pid, broker: try Broker(request, listener: listener))
+            } catch {
+                self.init(pid: pid, problem: error)
+            }
+        }
     }
 
     /// Opens and assembles all that `plan` and `request` name. A `fabric` that was made ahead is used only if one that is
@@ -39,22 +56,21 @@ package struct Launch: ~Copyable {
     /// Gives the command to the child that was made ahead, which then puts nothing on any more.
     ///
     /// - Returns: nil if there is none that can take it; nothing has been started then.
-    /// - Throws: `JailFailure` if there are no descriptors for the broker.
-    package mutating func startAhead() throws(JailFailure) -> Started? {
+    package mutating func startAhead() -> Started? {
         // Taken in any case: one that is not used ends here.
         guard let child = fabric.takeChild(), request.terminalDescriptor == nil,
             let given = child.take(request, in: directory.number)
         else { return nil }
         // While the child executes its program.
-        return Started(pid: given.pid, broker: try Broker(request, listener: given.takeListener()))
+        return Started(pid: given.pid, request, listener: given.takeListener())
     }
 
     /// Forks the command's process. The child puts the jail on and executes the program; nothing of the caller's memory
     /// is touched after the fork but what is prepared here.
     ///
-    /// - Throws: `JailFailure` if there can be no new process, or no descriptors for the broker.
+    /// - Throws: `JailFailure` if there can be no new process; nothing has been started then.
     package borrowing func start() throws(JailFailure) -> Started {
-        guard needsBroker else { return Started(pid: try fork(broker: -1), broker: nil) }
+        guard needsBroker else { return Started(pid: try fork(broker: -1)) }
         var ends: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, SocketType.stream | SocketType.closeOnExec, 0, &ends) == 0 else {
             throw JailFailure(.descriptors, SystemError.last("socketpair"), "too many files are open")
@@ -67,8 +83,8 @@ package struct Launch: ~Copyable {
         }
         // The child's last step before it executes its program; the end of the socket if it failed before.
         let listener = cbroker_take_descriptor(ours.number)
-        guard listener >= 0 else { return Started(pid: pid, broker: nil) }
-        return Started(pid: pid, broker: try Broker(request, listener: Descriptor(adopting: listener)))
+        guard listener >= 0 else { return Started(pid: pid) }
+        return Started(pid: pid, request, listener: Descriptor(adopting: listener))
     }
 
     private borrowing func fork(broker: Int32) throws(JailFailure) -> Int32 {

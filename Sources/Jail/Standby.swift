@@ -1,4 +1,5 @@
 import CLinux
+import Contracts
 import Glibc
 import LinuxSystem
 

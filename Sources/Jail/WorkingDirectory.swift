@@ -8,7 +8,7 @@ import LinuxSystem
 /// By openat2 with RESOLVE_BENEATH: no link, `..` or rename on the way can lead out of the tree, and what has been
 /// opened is what the child enters.
 func openWorkingDirectory(_ request: JailRequest) throws(JailFailure) -> Descriptor {
-    let root = cjail_open_path(request.project)
+    let root = cjail_open_straight(request.project)
     guard root >= 0 else {
         throw JailFailure(
             .files, SystemError("--project", code: -root, subject: request.project),

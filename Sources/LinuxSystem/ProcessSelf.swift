@@ -33,6 +33,25 @@ package func programFolder() -> String? {
     return slash == path.startIndex ? "/" : String(path[..<slash])
 }
 
+/// The program and the libraries that this process has loaded, from /proc/self/maps; none without /proc.
+package func loadedFiles() -> [String] {
+    // The file has no size of its own, so it is read to its end: some hundred lines.
+    guard let file = try? retrying("open", { open("/proc/self/maps", O_RDONLY | O_CLOEXEC) }) else { return [] }
+    let maps = Descriptor(adopting: file)
+    var bytes: [UInt8] = []
+    withUnsafeTemporaryAllocation(byteCount: 65536, alignment: 1) { buffer in
+        while bytes.count < 4 << 20, case .bytes(let count)? = try? readSome(maps.number, into: buffer) {
+            bytes += buffer[..<count]
+        }
+    }
+    var paths: Set<String> = []
+    for line in bytes.split(separator: UInt8(ascii: "\n")) {
+        guard let slash = line.firstIndex(of: UInt8(ascii: "/")) else { continue }
+        paths.insert(String(decoding: line[slash...], as: UTF8.self))
+    }
+    return paths.sorted()
+}
+
 /// Whether others of the same user may look into this process (PR_SET_DUMPABLE, 4). It is a property of the address
 /// space: nobody may share ours.
 package func setDumpable(_ on: Bool) -> Bool {

@@ -60,15 +60,7 @@ struct Projection {
     }
 
     /// The column `spent` of `head`.
-    static func spent(_ state: JobState) -> String {
-        let spent: JSON = [
-            "steps": .int(Int64(state.spent.steps)), "input_tokens": .int(Int64(state.spent.inputTokens)),
-            "output_tokens": .int(Int64(state.spent.outputTokens)), "lost_tokens": .int(Int64(state.spent.lostTokens)),
-            "cost_usd": .double(state.spent.cost), "cost_is_known": .bool(!state.spent.hasUnknownCost),
-            "wall_ms": .int(state.spent.wall),
-        ]
-        return spent.text
-    }
+    static func spent(_ state: JobState) -> String { state.spent.json.text }
 
     func writeHead(_ state: JobState, todos: Bool) throws(SQLiteError) {
         try database.run(

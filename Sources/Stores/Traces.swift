@@ -29,7 +29,8 @@ extension SQLiteCheckpointStore {
         let folder = folder(of: path)
         let aside = "\(path.dropFirst(folder.utf8.count + 1)).damaged-"
         let damaged = (try? namesInFolder(folder))?.filter { $0.hasPrefix(aside) }.map { "\(folder)/\($0)" } ?? []
-        let beside = Backup.places(of: path) + [path + "-wal", Reserve(of: path)?.path].compactMap { $0 }
+        let beside =
+            Backup.places(of: path) + [path + "-wal", Reserve(of: path)?.path, Holder.path(of: path)].compactMap { $0 }
         return beside.filter { access($0, F_OK) == 0 } + damaged.suffix(1)
     }
 

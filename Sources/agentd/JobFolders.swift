@@ -25,7 +25,8 @@ struct JobFolders {
         let events = try Wiring.journal(of: folders).events(after: 0, limit: -1)
         guard !events.isEmpty else {
             throw StartError(
-                .configuration, "there is no job in \(folders.database); check JOB_ID and WORKSPACE_PATH")
+                .configuration,
+                "there is no job in \(folders.database): it was never started here; check JOB_ID and WORKSPACE_PATH")
         }
         return events
     }

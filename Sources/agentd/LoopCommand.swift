@@ -24,12 +24,16 @@ struct LoopCommand: ParsableCommand {
         let supervisor = SupervisorPipe(descriptor: statusFd)
         let live = LivePipe(descriptor: liveFd)
         var progress = StatusLine.Progress(phase: "BOOT", step: 0, seq: 0)
+        var holder: Holder?
         let end: LoopEnd
         do {
             let environment = processEnvironment()
             let settings = try Settings(environment: environment)
+            try settings.folders.refuseWritablePrograms(environment: environment)
             let attention = try ProcessAttention(commands: commandsFd, supervisor: supervisor, live: live)
             let wiring = try Wiring(settings: settings, environment: environment)
+            let task = try wiring.task()
+            let previous = Holder.last(of: settings.folders.database)
             supervisor.tell(records: settings.folders.gasps)
             let snapshots = try wiring.snapshots(environment: environment)
             try wiring.confine(environment: environment)
@@ -46,14 +50,19 @@ struct LoopCommand: ParsableCommand {
             let ledger = try Ledger(
                 store: (opening ?? wiring.opening()).wait().get(), version: version, host: hostName(),
                 claim: { epoch throws(StoreError) in try snapshots?.claim(epoch, attention: attention) })
-            ledger.onCommit = { state in
+            holder = try? Holder(of: settings.folders.database, host: hostName())
+            holder?.has(epoch: ledger.epoch, seq: ledger.state.seq)
+            ledger.onCommit = { [holder] state in
                 supervisor.tell(state.progress)
                 live.committed()
+                holder?.has(epoch: state.epoch, seq: state.seq)
             }
             defer { progress = ledger.progress }
             let loop = try wiring.loop(
                 ledger: ledger, snapshots: snapshots, attention: attention, display: live)
-            end = try loop.run(task: ledger.state.task == nil ? try settings.readTask() : nil)
+            // It has started with us, and has read the log's spool, and asked NATS, meanwhile.
+            if !ledger.state.isFinished { attention.awaitStatement(until: .after(milliseconds: 5000)) }
+            end = try loop.run(task: task, previous: previous)
         } catch let error as StartError {
             end = LoopEnd(error)
         } catch let error as StoreError {
@@ -61,6 +70,7 @@ struct LoopCommand: ParsableCommand {
         } catch {
             end = LoopEnd(.internalError, outcome: "error", reason: "\(error)")
         }
+        holder?.ends(end)
         supervisor.tell(end, at: progress)
         // In words too, for whoever reads the log; a finished job has said so in its journal.
         if end.exit != .completed { say("agent-init: \(end.outcome) (exit \(end.exit.rawValue)): \(end.reason)") }

@@ -9,7 +9,9 @@ extension Confinement {
     static func loop(_ settings: Settings, environment: [String: String], programs folder: String) -> Confinement {
         var places = Confinement()
         let folders = settings.folders
-        places.commands = [folders.project, folders.home, folders.temporary, JailGrants.sharedMemory]
+        places.commands = [
+            folders.project, folders.home, folders.temporary, folders.verdicts, JailGrants.sharedMemory,
+        ]
         // `agentd snapshot` lives in the loop's domain.
         places.work = [folders.checkpoints] + storeFolder(of: settings.snapshots?.store)
         places.programs = systemFolders + [folder]
@@ -48,12 +50,11 @@ extension Confinement {
     }
 
     /// Without /proc and /sys, where nothing is executed.
-    private static var systemFolders: [String] { JailGrants.systemFolders.filter { !kernelFolders.contains($0) } }
-    private static let kernelFolders = ["/proc", "/sys"]
+    private static var systemFolders: [String] { JailGrants.programs }
 
     private static func readByAll(_ folders: Folders, _ environment: [String: String]) -> [String] {
         // The certificates as curl and OpenSSL are told of them, and the resolver's file where it is a link out of /etc.
         let named = ["CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "AGENT_CONFIG"].compactMap { environment[$0] }
-        return kernelFolders + [folders.secrets, canonicalPath("/etc/resolv.conf")] + named
+        return JailGrants.kernel + [folders.secrets, canonicalPath("/etc/resolv.conf")] + named
     }
 }

@@ -1,6 +1,7 @@
 import Agent
 import Contracts
 import Gateway
+import Glibc
 import HTTP
 import Jail
 import LinuxSystem
@@ -14,8 +15,10 @@ struct Wiring {
     private let commands: JailedCommands
     /// The folder of our three programs.
     private let programs: String
-    private let api: ModelSettings.API
     private let provider: any LLMProvider
+    private let model: String
+    private let prices: Prices?
+    private let acceptance: Acceptance?
 
     /// Prepares the folders and reads the secrets.
     init(settings: Settings, environment: [String: String]) throws {
@@ -23,7 +26,9 @@ struct Wiring {
         try settings.folders.prepare()
         secrets = try Secrets(folder: settings.folders.secrets)
         let (api, key) = try secrets.key(for: settings.model)
-        self.api = api
+        model = try settings.model.model(for: api)
+        prices = settings.model.prices(for: api)
+        acceptance = try Acceptance.read(settings)
         let network = try HTTPConfiguration(
             httpProxy: settings.proxy.http, httpsProxy: settings.proxy.https,
             proxyExceptions: settings.proxy.exceptions, environment: environment)
@@ -68,6 +73,20 @@ struct Wiring {
         fileprivate let result: Result<SQLiteCheckpointStore, StoreError>
 
         func get() throws(StoreError) -> any CheckpointStore { try result.get() }
+    }
+
+    /// The task of the configuration, if the job has not begun yet.
+    ///
+    /// - Throws: `StartError`, also if it is not the one that the job began with.
+    func task() throws(StartError) -> Event.TaskReceived? {
+        let begun: String?
+        do throws(StoreError) {
+            begun = access(settings.folders.database, F_OK) == 0 ? try Self.journal(of: settings.folders).task() : nil
+        } catch {
+            // The store says what is wrong with it, and a job that it puts back has begun.
+            return try settings.readTask()
+        }
+        return try settings.task(begun: begun)
     }
 
     static func journal(of folders: Folders) -> any JournalReader { SQLiteJournal(path: folders.database) }
@@ -127,10 +146,14 @@ struct Wiring {
     ) throws -> AgentLoop {
         let tree = try ProjectTree(path: settings.folders.project)
         let background = BackgroundCommands(commands: commands, longest: settings.backgroundTimeout)
+        var commands = commands
+        commands.relief = { background.endForRoom() }
         return AgentLoop(
-            ledger: ledger, provider: provider, model: settings.model.model(for: api), snapshots: snapshots,
+            ledger: ledger, provider: provider, model: model, prices: prices, acceptance: acceptance,
+            snapshots: snapshots,
             tools: ToolSet(
-                commands: commands, background: background, tree: tree, longestCommand: settings.commandTimeout),
+                commands: commands, background: background, tree: tree, longestCommand: settings.commandTimeout,
+                hasAcceptance: acceptance != nil),
             commands: commands, background: background, tree: tree, settings: settings, attention: attention,
             display: display)
     }

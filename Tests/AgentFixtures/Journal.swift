@@ -111,3 +111,14 @@ private func callIDs(_ message: Message) -> [String] {
         if case .toolCall(let id, _, _) = block { id } else { nil }
     }
 }
+
+/// What the model reads last, as text.
+package func lastMessage(of journal: JournalBuilder) -> String {
+    (journal.state.messages.last?.content ?? []).map { block in
+        switch block {
+        case .text(let text): text
+        case .toolResult(_, let content, _): content
+        default: ""
+        }
+    }.joined(separator: "\n")
+}

@@ -14,9 +14,10 @@ struct ExecTests {
         #expect(outcome(.signaled(11)).exitCode == 139)
         #expect(outcome(.timedOut).exitCode == 124)
         #expect(outcome(.exhausted(.memory, message: "")).exitCode == 137)
-        #expect(outcome(.failed(stage: "exec", errno: 2, message: "")).exitCode == 127)
-        #expect(outcome(.failed(stage: "exec", errno: 13, message: "")).exitCode == 126)
-        #expect(outcome(.failed(stage: "kernel", errno: 38, message: "")).exitCode == 125)
+        #expect(outcome(.notStarted(.execute, errno: 2, message: "")).exitCode == 127)
+        #expect(outcome(.notStarted(.execute, errno: 13, message: "")).exitCode == 126)
+        #expect(outcome(.notStarted(.kernel, errno: 38, message: "")).exitCode == 125)
+        #expect(outcome(.lost(errno: 0, message: "")).exitCode == 123)
         var ended = outcome(.cancelled)
         #expect(ended.exitCode == 137)
         ended.readerHasGone = true

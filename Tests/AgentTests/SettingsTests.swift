@@ -22,7 +22,9 @@ struct SettingsTests {
         #expect(settings.folders.database == "/srv/w/checkpoints/job_job-1.db")
         #expect(settings.folders.project == "/srv/w/project")
         #expect(settings.folders.home == "/srv/w/home")
-        #expect(settings.folders.temporary == "/tmp")
+        // What is built under /tmp must not be granted with it.
+        let isBuiltThere = isPath(programFolder() ?? "", inside: "/tmp")
+        #expect(settings.folders.temporary == (isBuiltThere ? "/srv/w/tmp" : "/tmp"))
         #expect(settings.task == .text("Do it"))
     }
 
@@ -32,7 +34,7 @@ struct SettingsTests {
         ("AGENT_LISTEN", "8080"), ("AGENT_LOG_FORMAT", "xml"), ("AGENT_MAX_COST_USD", "-1"),
         ("AGENT_MAX_COST_USD", "5"), ("AGENT_NATS_CREATE_STREAMS", "yes"), ("WORKSPACE_PATH", "work"),
         ("AGENT_TASK_FILE", "/x"), ("AGENT_GRACE_SECONDS", "0"), ("AGENT_CONFIG", "/no/such/file"),
-        ("AGENT_TASK", ""), ("AGENT_CHECKPOINT_DIR", "/srv/w/project/.state"), ("AGENT_SECRETS_DIR", "/etc/secrets"),
+        ("AGENT_CHECKPOINT_DIR", "/srv/w/project/.state"), ("AGENT_SECRETS_DIR", "/etc/secrets"),
         ("AGENT_CHECKPOINT_DIR", "/dev/shm/c"), ("AGENT_LOG_FILE", "/tmp/agent.log.d/x"),
         ("AGENT_SNAPSHOT_URL", "bucket/prefix"), ("AGENT_SNAPSHOT_URL", "s3://"),
         ("AGENT_SNAPSHOT_URL", "s3://No_Bucket"),
@@ -85,7 +87,7 @@ struct SettingsTests {
         let environment = ["AGENT_CONFIG": folder.path + "/c.json", "AGENT_MODEL": "n"]
         let settings = try Settings(environment: Self.least.merging(environment) { $1 })
         #expect(settings.limits.steps == 7)
-        #expect(settings.model.model(for: .anthropic) == "n")
+        #expect(try settings.model.model(for: .anthropic) == "n")
         #expect(settings.delivery.createStreams)
         try folder.write("c.json", #"{"AGENT_MODLE": "m"}"#)
         #expect(error(environment)?.description.contains("AGENT_MODEL") == true)
@@ -192,12 +194,103 @@ struct SettingsTests {
         #expect(!error.description.contains("secret"))
     }
 
-    @Test func `without a task there must be a way for one to come`() {
-        var environment = Self.least
-        environment["AGENT_TASK"] = nil
-        #expect(throws: StartError.self) { try Settings(environment: environment) }
-        environment["NATS_URL"] = "nats://127.0.0.1:4222"
-        #expect(throws: Never.self) { try Settings(environment: environment) }
+    @Test func `all that is wrong is said at once, each with its name`() throws {
+        let wrong = try #require(
+            self.error([
+                "AGENT_MAX_STEPS": "many", "AGENT_MAX_STEP": "5", "AGENT_LISTEN": "8080",
+                "AGENT_NETWORK": "10.0.0.0/40:1",
+                "AGENT_SNAPSHOT_URL": "ftp://x", "AGENT_TASK_FILE": "/x", "WORKSPACE_PATH": "here", "JOB_ID": "a b",
+            ]))
+        #expect(wrong.exit == .configuration)
+        #expect(wrong.description.hasPrefix("8 settings are wrong: (1) "), "\(wrong)")
+        for name in [
+            "AGENT_MAX_STEPS is", "AGENT_MAX_STEP in", "AGENT_LISTEN is", "AGENT_NETWORK has", "AGENT_SNAPSHOT_URL is",
+            "AGENT_TASK and AGENT_TASK_FILE", "WORKSPACE_PATH is", "JOB_ID is",
+        ] {
+            #expect(wrong.description.contains(name), "\(name): \(wrong)")
+        }
+        #expect(!wrong.description.contains("\n"))
+    }
+
+    @Test func `a hundred wrong settings are counted, and twenty told`() throws {
+        let wrong = (0..<100).map { ("AGENT_NO_SUCH_\($0)", "x") }
+        let told = try #require(self.error(Dictionary(wrong) { one, _ in one })).description
+        #expect(told.hasPrefix("100 settings are wrong") && told.hasSuffix("… and 80 more"))
+    }
+
+    @Test func `nothing of ours may lie in a place that a command is granted`() {
+        // The list itself, whatever is added to it: the rules of the jail are tested against the same (GrantsTests).
+        for place in JailGrants.places {
+            let refused = error(["AGENT_SECRETS_DIR": canonicalPath(place.path) + "/secrets"])
+            #expect(refused?.exit == .configuration, "\(place.path)")
+            #expect(refused?.description.contains("AGENT_SECRETS_DIR") == true, "\(place.path)")
+        }
+    }
+
+    @Test(arguments: ["AGENT_CONFIG", "LD_PRELOAD", "LD_LIBRARY_PATH"])
+    func `what a command could exchange is refused`(name: String) throws {
+        let folders = try Folders(environment: Self.least)
+        let environment = [name: "/srv/w/project/x"]
+        let error = #expect(throws: StartError.self) { try folders.refuseWritablePrograms(environment: environment) }
+        #expect(error?.exit == .configuration)
+        #expect(error?.description.contains("\(name) /srv/w/project/x lies in AGENT_PROJECT_DIR") == true)
+        #expect(throws: Never.self) { try folders.refuseWritablePrograms(environment: [name: "/srv/w/x"]) }
+    }
+
+    @Test func `a program that lies where commands can write is refused`() throws {
+        let here = try #require(programFolder())
+        let folders = try Folders(environment: Self.least.merging(["AGENT_PROJECT_DIR": here]) { $1 })
+        let error = #expect(throws: StartError.self) { try folders.refuseWritablePrograms(environment: [:]) }
+        #expect(error?.description.contains(here) == true && error?.description.contains("AGENT_PROJECT_DIR") == true)
+    }
+
+    // MARK: The task
+
+    private func settings(_ changes: [String: String], without names: String...) throws -> Settings {
+        try Settings(environment: Self.least.merging(changes) { $1 }.filter { !names.contains($0.key) })
+    }
+
+    @Test func `a job that has not begun needs a task, or a way for one to come`() throws {
+        let none = try settings([:], without: "AGENT_TASK")
+        #expect(throws: Settings.missingTask) { try none.task(begun: nil) }
+        #expect(try settings(["NATS_URL": "nats://127.0.0.1:4222"], without: "AGENT_TASK").task(begun: nil) == nil)
+        #expect(try settings([:]).task(begun: nil)?.text == "Do it")
+    }
+
+    @Test func `a job that has begun needs none, and keeps its own`() throws {
+        #expect(try settings([:], without: "AGENT_TASK").task(begun: "Do it") == nil)
+        #expect(try settings([:]).task(begun: " Do it\n") == nil)
+    }
+
+    @Test func `another task for a job that has begun is refused with the beginnings of both`() throws {
+        let other = try settings(["AGENT_TASK": "Do something else,\nand " + String(repeating: "more ", count: 50)])
+        let error = #expect(throws: StartError.self) { try other.task(begun: "Do it") }
+        #expect(error?.exit == .configuration)
+        let words = error?.description ?? ""
+        #expect(words.contains("\"Do something else, and more") && words.contains("…\"") && words.contains("\"Do it\""))
+        #expect(words.contains("JOB_ID") && words.contains("AGENT_TASK") && words.utf8.count < 500)
+    }
+
+    @Test func `a task's file that is gone, or that commands can write, says nothing against the job`() throws {
+        let folder = try TemporaryFolder()
+        let changes = ["WORKSPACE_PATH": folder.path, "AGENT_TASK_FILE": folder.path + "/project/TASK"]
+        let settings = try settings(changes, without: "AGENT_TASK")
+        #expect(try settings.task(begun: "Do it") == nil)
+        try makeFolder(folder.path + "/project")
+        try folder.write("project/TASK", "Do something else")
+        #expect(try settings.task(begun: "Do it") == nil)
+        try folder.write("TASK", "Do something else")
+        let outside = changes.merging(["AGENT_TASK_FILE": folder.path + "/TASK"]) { $1 }
+        #expect(throws: StartError.self) { try self.settings(outside, without: "AGENT_TASK").task(begun: "Do it") }
+    }
+
+    // MARK: The model
+
+    @Test func `the models that are taken by themselves exist, and where there is none one must be named`() throws {
+        #expect(try settings([:]).model.model(for: .anthropic) == "claude-sonnet-4-6")
+        let error = #expect(throws: StartError.self) { try settings([:]).model.model(for: .openai) }
+        #expect(error?.exit == .configuration && error?.description.contains("AGENT_MODEL") == true)
+        #expect(try settings(["AGENT_MODEL": "m"]).model.model(for: .openai) == "m")
     }
 }
 

@@ -34,15 +34,16 @@ struct StateFormatTests {
         }
     }
 
-    @Test func `the form of version 2 has these fields`() throws {
+    @Test func `the form of version 3 has these fields`() throws {
         let data = try JSONEncoder().encode(journal().state)
         let names = try JSON(parsing: data).object.map { $0.keys.sorted() }
-        #expect(JobState.formatVersion == 2)
+        #expect(JobState.formatVersion == 3)
         #expect(
             names == [
                 "answeredTokens", "answersWithoutCall", "background", "callCounts", "calls", "callsWithoutProgress",
                 "compactedAnswers", "compactions", "digest", "epoch", "failingSince", "failures", "hasNewInput",
-                "hasOverflowed", "lastStop", "messages", "notes", "pausedFrom", "phase", "phaseNumber", "plan",
+                "hasOverflowed", "hasUnreadInput", "lastStop", "messages", "missedDeliverable", "notes", "pausedFrom",
+                "phase", "phaseNumber", "plan",
                 "seenCommands", "seq", "spent", "status", "stepsInPhase", "stoppedFrom", "task", "time", "todos",
                 "wantsTactical", "wasToldOfStall", "words",
             ])

@@ -24,7 +24,8 @@ struct ToolTests {
         let commands = JailedCommands(program: "/no/agent-jail", folders: settings.folders, proxy: settings.proxy)
         tools = ToolSet(
             commands: commands, background: BackgroundCommands(commands: commands, longest: 60000),
-            tree: try ProjectTree(path: settings.folders.project), longestCommand: 60000)
+            tree: try ProjectTree(path: settings.folders.project), longestCommand: 60000,
+            hasAcceptance: false)
     }
 
     @discardableResult
@@ -122,6 +123,38 @@ struct ToolTests {
         var state = JobState()
         state.todos = todos
         return state
+    }
+
+    @Test(arguments: [Event.CallFinished.Outcome.failed, .interrupted])
+    func `evidence that was written before a call of the same answer went wrong is not recorded`(
+        outcome: Event.CallFinished.Outcome
+    ) throws {
+        var journal = JournalBuilder.begun()
+        journal.step("todo_stage", effects: [.todosStaged([Todo(id: "t1", title: "T", acceptance: "A")])])
+        journal.answer([("execute", [:], false), ("todo_update", [:], true)])
+        journal.start("2.0")
+        journal.finish("2.0", outcome)
+        func update(_ id: String, _ input: JSON) -> String? {
+            do {
+                let tool = try #require(tools["todo_update"])
+                _ = try tool.run(
+                    ToolCall(id: id, input: try ToolInput(input), state: journal.state, attention: Undisturbed()))
+                return nil
+            } catch ToolFailure.refused(let refusal) {
+                return refusal.message
+            } catch {
+                return "\(error)"
+            }
+        }
+        let done: JSON = ["id": "t1", "status": "done", "evidence": "all green"]
+        #expect(update("2.1", done)?.contains("the call execute before this one") == true)
+        // Without evidence nothing is claimed; and what stands before the call, or in the next answer, may know.
+        #expect(update("2.1", ["id": "t1", "status": "in_progress"]) == nil)
+        #expect(update("2.0", done) == nil)
+        journal.start("2.1")
+        journal.finish("2.1", .refused)
+        journal.answer([("todo_update", [:], true)])
+        #expect(update("3.0", done) == nil)
     }
 
     @Test func `staged todos get ids that go on over the job`() throws {

@@ -6,13 +6,17 @@ import Testing
     func `every report reads back from its line`(seed: UInt64) {
         var generator = Generator(seed: seed)
         let end: JailReport.End =
-            switch generator.number(0...5 as ClosedRange<Int>) {
+            switch generator.number(0...6 as ClosedRange<Int>) {
             case 0: .exited(generator.number(0...255))
             case 1: .signaled(generator.number(1...64))
             case 2: .timedOut
             case 3: .cancelled
             case 4: .exhausted(generator.bool() ? .memory : .disk, message: generator.text())
-            default: .failed(stage: generator.text(), errno: generator.number(0...133), message: generator.text())
+            case 5: .lost(errno: generator.number(0...133), message: generator.text())
+            default:
+                .notStarted(
+                    JailStage.allCases[generator.number(0...JailStage.allCases.count - 1)],
+                    errno: generator.number(0...133), message: generator.text())
             }
         let report = JailReport(
             end: end, killed: generator.number(0...Int.max), wall: generator.number(0...Int64.max),

@@ -58,15 +58,12 @@ package struct Scene: ~Copyable {
         os.read(0, 1)
         """
 
-    /// Ends the process outside and removes the folders.
-    package consuming func close() {
-        let victim = victim
-        let root = root
+    /// Ends the process outside, reaps it and removes the folders. A dead child that nobody reaps would keep Swift
+    /// Testing's exit tests waiting for ever: their thread asks for any child that has ended, and is told of that one.
+    deinit {
         // Our own child, not yet waited for: the number is still its own.
         kill(victim, SIGKILL)
         while waitpid(victim, nil, 0) < 0, errno == EINTR {}
-        let remove = Spawn(
-            path: "/bin/rm", arguments: ["rm", "-rf", root], environment: [], descriptors: [(0, 0), (1, 1), (2, 2)])
-        if let pid = try? remove.start() { while waitpid(pid, nil, 0) < 0, errno == EINTR {} }
+        try? removeTree(root)
     }
 }

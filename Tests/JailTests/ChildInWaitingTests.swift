@@ -42,7 +42,7 @@ import Testing
     /// Runs the request in the child made ahead, to its end: how it ended; nil if it has not taken it.
     private func run(_ request: JailRequest, expected: JailRequest) throws -> ProcessEnd? {
         var launch = try Launch(request, try plan(request), fabric: try fabric(expected))
-        guard let started = try launch.startAhead() else { return nil }
+        guard let started = launch.startAhead() else { return nil }
         let pid = started.pid
         guard let reaped = reap(pid, until: .after(milliseconds: 60_000)) else {
             throw SystemError("waitpid", code: ETIMEDOUT)
@@ -72,7 +72,7 @@ import Testing
         #expect(kill(child, signal) == 0)
         // A signal that was sent has not come yet: until it is a zombie or stopped it may be given a command, and dies with it.
         #expect(try eventually { "ZT".contains(state(of: child)) ? true : nil } == true)
-        let started = try launch.startAhead()
+        let started = launch.startAhead()
         let isNone =
             if case .none = started { true } else { false }
         #expect(isNone)

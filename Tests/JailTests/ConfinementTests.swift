@@ -76,7 +76,6 @@ import Testing
     @Test func `what is a place of its work stays open`() throws {
         let scene = try Scene()
         let outcomes = try outcomes(of: Self.allowed, in: scene)
-        scene.close()
         #expect(outcomes == Self.allowed.map { _ in 0 })
     }
 
@@ -86,7 +85,6 @@ import Testing
             let confined = try outcomes(of: [attempt], in: scene)
             _ = unlink(scene.project + "/way")
             let free = try outcomes(of: [attempt], in: scene, confined: false)
-            scene.close()
             #expect([EACCES, EPERM, EXDEV].contains(confined[0]), "\(index): \(attempt)")
             #expect(free == [0], "an attempt that fails anyway proves nothing: \(attempt)")
         }
@@ -97,7 +95,6 @@ import Testing
         let copy = "import shutil; shutil.copy('/bin/true', work + '/true'); os.execv(work + '/true', ['true'])"
         let fromWork = try outcomes(of: [copy], in: scene)
         let fromCommands = try outcomes(of: [copy], in: scene) { $0.commands.append(scene.home) }
-        scene.close()
         #expect(fromWork == [EACCES] && fromCommands == [0])
     }
 

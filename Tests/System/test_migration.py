@@ -16,7 +16,7 @@ from turns import call, execute, job_of, turn
 
 FIXTURES = pathlib.Path(__file__).with_name("fixtures")
 VERSIONS = sorted(int(path.stem.split("-")[1]) for path in FIXTURES.glob("checkpoint-*.sql"))
-OPEN = {1: [], 2: ["3.0"]}
+OPEN = {1: [], 2: ["3.0"], 3: ["3.0"]}
 """The commands that ran in the background when a fixture's job was killed."""
 SCRIPT = job_of(turn(execute("echo one >> effects; seq 1 3000"), call("read_file", path="effects")),
                 turn(execute("[ -e stays ] || { echo x > stays; sleep 600; }", timeout_seconds=600)),

@@ -47,8 +47,8 @@ extension Doctor {
         _ profile: ExecProfile, _ outcome: ExecOutcome, _ scene: DoctorScene, _ control: Set<String>
     ) -> Finding {
         guard outcome.report.end == .exited(0) else {
-            if case .failed(let stage, _, let message) = outcome.report.end {
-                return broken(profile, "no command can be run: \(stage): \(message)")
+            if case .notStarted(let stage, _, let message) = outcome.report.end {
+                return broken(profile, "no command can be run: \(stage.rawValue): \(message)")
             }
             return broken(
                 profile,

@@ -25,9 +25,13 @@ extension ExecOutcome {
             members["end"] = "exhausted"
             members["resource"] = .string(resource.rawValue)
             members["message"] = .string(message)
-        case .failed(let stage, let code, let message):
-            members["end"] = "failed"
-            members["stage"] = .string(stage)
+        case .notStarted(let stage, let code, let message):
+            members["end"] = "not_started"
+            members["stage"] = .string(stage.rawValue)
+            members["errno"] = .int(Int64(code))
+            members["message"] = .string(message)
+        case .lost(let code, let message):
+            members["end"] = "lost"
             members["errno"] = .int(Int64(code))
             members["message"] = .string(message)
         }

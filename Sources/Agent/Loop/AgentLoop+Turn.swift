@@ -28,7 +28,10 @@ extension AgentLoop {
         let turn = state.spent.steps + 1
         let attempt = state.failures + 1
         try ledger.commit(
-            .llmIntent(.init(turn: turn, attempt: attempt, hold: input + request.maxOutputTokens)))
+            .llmIntent(
+                .init(
+                    turn: turn, attempt: attempt, hold: input + request.maxOutputTokens, input: input,
+                    cost: prices?.cost(ofHold: input, output: request.maxOutputTokens))))
         // The answer will most likely want one, and takes longer than its janitor's start.
         commands.expectCommand(state.phase.commandProfile)
         let start = Clock.monotonic
@@ -42,11 +45,16 @@ extension AgentLoop {
             return try failed(error, turn: turn, attempt: attempt)
         }
         try snapshots?.settleCheck(ledger.epoch, attention: attention)
+        let told = reply.usage.flatMap { $0.isTold ? $0 : nil }
         try ledger.commit(
             .llmDone(
                 .init(
                     turn: turn, attempt: attempt, content: reply.content, calls: calls(in: reply, turn: turn),
-                    stop: reply.stop, usage: reply.usage, cost: settings.model.cost(of: reply.usage),
+                    stop: reply.stop, usage: reply.usage,
+                    // What nobody counted counts as what it can have been, or a budget would hold nothing back.
+                    estimate: told == nil ? input + request.maxOutputTokens : nil,
+                    cost: told.map { usage in prices?.cost(of: usage) }
+                        ?? prices?.cost(ofHold: input, output: request.maxOutputTokens),
                     model: reply.model, requestID: reply.requestID, duration: Clock.monotonic - start)))
         return nil
     }

@@ -15,6 +15,9 @@ package final class AgentLoop {
     let tree: ProjectTree
     let settings: Settings
     let model: String
+    /// Nil if a price is unknown.
+    let prices: Prices?
+    let acceptance: Acceptance?
     let attention: CommandRecorder
     /// Nil if there are to be no snapshots.
     let snapshots: SnapshotKeeper?
@@ -24,8 +27,9 @@ package final class AgentLoop {
     let began = Clock.wall
 
     package init(
-        ledger: Ledger, provider: any LLMProvider, model: String, snapshots: SnapshotKeeper? = nil, tools: ToolSet,
-        commands: JailedCommands, background: BackgroundCommands, tree: ProjectTree, settings: Settings,
+        ledger: Ledger, provider: any LLMProvider, model: String, prices: Prices? = nil, acceptance: Acceptance? = nil,
+        snapshots: SnapshotKeeper? = nil, tools: ToolSet, commands: JailedCommands, background: BackgroundCommands,
+        tree: ProjectTree, settings: Settings,
         attention: any LoopAttention, display: any LiveDisplay
     ) {
         self.snapshots = snapshots
@@ -33,6 +37,8 @@ package final class AgentLoop {
         self.ledger = ledger
         self.provider = provider
         self.model = model
+        self.prices = prices
+        self.acceptance = acceptance
         self.tools = tools
         self.commands = commands
         self.background = background
@@ -51,10 +57,16 @@ package final class AgentLoop {
 
     /// Runs the job to its end or to the end of this process.
     ///
-    /// - Parameter task: the task of the configuration; it is taken only if the job has none yet.
+    /// - Parameters:
+    ///   - task: the task of the configuration; it is taken only if the job has none yet.
+    ///   - previous: what the last holder of the job has noted of itself.
     /// - Returns: how this process ends; everything is committed then.
     /// - Throws: `StoreError`: the process must end at once.
-    package func run(task: Event.TaskReceived?) throws(StoreError) -> LoopEnd {
+    package func run(task: Event.TaskReceived?, previous: Holder.Record? = nil) throws(StoreError) -> LoopEnd {
+        if !ledger.state.isFinished, let rewound = rewind.found(by: ledger, previous: previous) {
+            try ledger.commit(.restored(rewound))
+        }
+        rewind.setAside(strangersTo: ledger.state)
         if let task, ledger.state.task == nil { try ledger.commit([.taskReceived(task), Self.opening]) }
         let end = try takeSteps()
         try record(background.endAll(.stopped))
@@ -96,6 +108,8 @@ package final class AgentLoop {
             background.endAll(.job) + [.statusChanged(.init(status: .finished(outcome, reason: reason)))])
     }
 
+    private var rewind: Rewind { Rewind(folders: settings.folders, asks: settings.asksAfterRestore) }
+
     private func record(_ events: [Event]) throws(StoreError) {
         if !events.isEmpty { try ledger.commit(events) }
     }
@@ -104,6 +118,12 @@ package final class AgentLoop {
     private func takeIn() throws(StoreError) -> LoopEnd? {
         let mustStop = try attention.settle()
         try record(background.takeEnded())
+        if let statement = source.takeStatement(), !ledger.state.isFinished,
+            let rewound = rewind.found(by: statement, in: ledger.state)
+        {
+            // What this process has running may be a second time what was done: it does not go on before somebody has looked.
+            try record(background.endAll(.stopped) + [.restored(rewound)])
+        }
         guard mustStop, !ledger.state.isFinished else { return nil }
         return LoopEnd(.stopped, outcome: "stopped", reason: "stopped by SIGTERM; everything is saved")
     }

@@ -1,4 +1,4 @@
-import Events
+package import Events
 import Glibc
 package import LinuxSystem
 
@@ -12,6 +12,7 @@ package final class ProcessAttention: LoopAttention {
     private var isOverlong = false
     private var taken: [Event.CommandReceived] = []
     private var interruption: Interruption?
+    private var statement: JournalStatement?
 
     /// The longest line of the gateway; a longer one is dropped to its end. JSON makes of one byte at most six.
     private static let lineLimit = 6 * Command.sizeLimit + 1024
@@ -50,6 +51,18 @@ package final class ProcessAttention: LoopAttention {
         return taken
     }
 
+    package func takeStatement() -> JournalStatement? {
+        defer { statement = nil }
+        return statement
+    }
+
+    /// Waits for what the gateway has to say of the journal: until it has said it, is gone, or the deadline has passed.
+    package func awaitStatement(until deadline: Deadline) {
+        while statement == nil, commands != nil, !deadline.hasPassed, attend() == nil {
+            _ = try? waitReadable(descriptors, until: deadline.sooner(.after(milliseconds: 1000)))
+        }
+    }
+
     private func readCommands() {
         guard let descriptor = commands, taken.count < Self.commandLimit else { return }
         let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 65536, alignment: 1)
@@ -75,6 +88,10 @@ package final class ProcessAttention: LoopAttention {
     /// A line that is no command is dropped with a word: a gateway that was killed may have left half of one, and its
     /// successor sends it again.
     private func takeLine() {
+        if let json = try? JSON(parsing: buffer), let said = JournalStatement(json) {
+            statement = said
+            return
+        }
         guard let command = try? Command(parsing: buffer, id: "", limit: Self.lineLimit), !command.id.isEmpty
         else {
             _ = try? writeAll(2, "agentd loop: a line on the command pipe is no command and is dropped\n")

@@ -37,7 +37,10 @@ extension JobState {
         }
         if case .needsInput(let reason) = status { return .waitForHuman(reason: reason) }
         if phase == .verify { return .verify }
-        if claim != nil { return .changePhase(to: .verify, reason: "the job is said to be complete") }
+        // A claim that was made without the user's last words does not count: the model is asked again, with them.
+        if claim != nil, !hasUnreadInput {
+            return .changePhase(to: .verify, reason: "the job is said to be complete")
+        }
         if let reason = limits.exhausted(by: spent) { return .finish(.budgetExhausted, reason: reason) }
         if phase == .strategic, wantsTactical { return .changePhase(to: .tactical, reason: "the plan is made") }
         if phase == .tactical, let reason = reasonToThink(limits) {

@@ -79,6 +79,9 @@ package struct Audit {
             if phase != .verify { violated(seq, "a verification in phase \(phase.rawValue)") }
             if body.passed { isFinished = true }
         case .statusChanged(let body):
+            if case .finished(.completed, _) = body.status {
+                violated(seq, "completed without a verification that passed")
+            }
             if case .finished = body.status { isFinished = true } else { refuseAfterEnd(seq) }
         case .backgroundEnded(let body):
             if background.remove(body.call) == nil {

@@ -50,6 +50,10 @@ package struct TokenUsage: Codable, Equatable, Sendable {
         self.cacheRead = cacheRead
         self.cacheWrite = cacheWrite
     }
+
+    /// Whether the provider counted at all: no request is without input and no answer without output, so a zero is a
+    /// server that does not count.
+    package var isTold: Bool { input > 0 && output > 0 }
 }
 
 /// Why the model stopped.

@@ -13,21 +13,23 @@ extension CommandEnvironment {
 
     /// The variables of our own environment that `AGENT_COMMAND_ENV` names, with their values.
     ///
-    /// - Throws: `StartError(.configuration)` for a name that is none, is ours, looks like a secret's, or is not set.
-    init(_ source: SettingsSource, environment: [String: String]) throws(StartError) {
+    /// Not accepted is a name that is none, is ours, looks like a secret's, or is not set.
+    init(_ source: SettingsSource, environment: [String: String]) {
         self.init()
         let setting = "AGENT_COMMAND_ENV"
         let names = (source[setting] ?? "").split { $0 == "," || $0.isWhitespace }.map(String.init)
         for name in names {
             if let problem = Self.problem(of: name) {
-                throw .setting(setting, "names \(name), \(problem)", accepted: "names of variables, with commas")
+                source.refuse(
+                    .setting(setting, "names \(name), \(problem)", accepted: "names of variables, with commas"))
+            } else if let value = environment[name] {
+                set(name, value)
+            } else {
+                source.refuse(
+                    .setting(
+                        setting, "names \(name), which is not set in the environment of this process",
+                        accepted: "names of variables that are set; an empty value will do"))
             }
-            guard let value = environment[name] else {
-                throw .setting(
-                    setting, "names \(name), which is not set in the environment of this process",
-                    accepted: "names of variables that are set; an empty value will do")
-            }
-            set(name, value)
         }
     }
 

@@ -14,6 +14,7 @@ package struct Folders: Equatable, Sendable {
     package var home: String
     package var temporary: String
     private var logFile: String?
+    private var config: String?
     /// The folder of snapshots, if they go to one.
     private var snapshots: String?
     package let job: JobID
@@ -22,6 +23,8 @@ package struct Folders: Equatable, Sendable {
     package var spool: String { "\(checkpoints)/spool_\(job).db" }
     /// A file a command, with the whole of its output.
     package var outputs: String { "\(checkpoints)/output_\(job)" }
+    /// Where programs run whose verdict counts (`VerdictRoom`): no other command reaches it.
+    package var verdicts: String { "\(checkpoints)/verdict_\(job)" }
     /// A file for each of our processes that died, until it is shipped.
     package var gasps: String { "\(checkpoints)/gasps_\(job)" }
 
@@ -29,33 +32,37 @@ package struct Folders: Equatable, Sendable {
     ///
     /// - Throws: `StartError(.configuration)`.
     package init(environment: [String: String]) throws(StartError) {
-        let source = try SettingsSource(environment: environment)
-        try self.init(source, job: try Settings.job(source))
+        let source = SettingsSource(environment: environment)
+        self.init(source, job: Settings.job(source))
+        try source.check()
     }
 
     /// Settles the paths and refuses those that a command could reach.
-    init(_ source: SettingsSource, job: JobID) throws(StartError) {
+    init(_ source: SettingsSource, job: JobID) {
         self.job = job
-        func path(_ name: String, _ standard: String) throws(StartError) -> String {
+        func path(_ name: String, _ standard: String) -> String {
             let value = source[name] ?? standard
             guard value.hasPrefix("/") else {
-                throw .setting(name, "is \"\(value)\"", accepted: "an absolute path")
+                source.refuse(.setting(name, "is \"\(value)\"", accepted: "an absolute path"))
+                return standard
             }
             return canonicalPath(value)
         }
-        workspace = try path("WORKSPACE_PATH", "/workspace")
-        project = try path("AGENT_PROJECT_DIR", workspace + "/project")
-        checkpoints = try path("AGENT_CHECKPOINT_DIR", workspace + "/checkpoints")
-        secrets = try path("AGENT_SECRETS_DIR", "/var/secrets")
-        home = try path("AGENT_HOME", workspace + "/home")
+        workspace = path("WORKSPACE_PATH", "/workspace")
+        project = path("AGENT_PROJECT_DIR", workspace + "/project")
+        checkpoints = path("AGENT_CHECKPOINT_DIR", workspace + "/checkpoints")
+        secrets = path("AGENT_SECRETS_DIR", "/var/secrets")
+        home = path("AGENT_HOME", workspace + "/home")
         logFile = source["AGENT_LOG_FILE"].map(canonicalPath)
-        snapshots = try ObjectStoreSettings.folder(source)
-        temporary = try path("AGENT_TMP", "/tmp")
-        // A workspace under /tmp is usual outside a pod. Granting /tmp would then grant the checkpoints.
-        if source["AGENT_TMP"] == nil, hidden.contains(where: { isPath($0.path, inside: temporary) }) {
+        config = source["AGENT_CONFIG"].map(canonicalPath)
+        snapshots = source.take { () throws(StartError) in try ObjectStoreSettings.folder(source) } ?? nil
+        temporary = path("AGENT_TMP", "/tmp")
+        // A workspace or a build under /tmp is usual outside a pod. Granting /tmp would grant the checkpoints and programs.
+        let closed = hidden.map(\.path) + [config, programFolder()].compactMap { $0 }
+        if source["AGENT_TMP"] == nil, closed.contains(where: { isPath($0, inside: temporary) }) {
             temporary = workspace + "/tmp"
         }
-        try refuseExposure()
+        refuseExposure(source)
     }
 
     /// What no command may see, with the setting that places it.
@@ -66,38 +73,50 @@ package struct Folders: Equatable, Sendable {
         return result
     }
 
+    /// The setting that grants commands the folder in which `path` lies, to write to; nil if it lies in none. Canonical.
+    package func writable(_ path: String) -> String? {
+        granted.first { $0.isWritable && isPath(path, inside: $0.path) }.map { "\($0.name) \($0.path)" }
+    }
+
+    /// All that a command of the job is granted.
+    private var granted: [(name: String, path: String, isWritable: Bool)] {
+        [("AGENT_PROJECT_DIR", project, true), ("AGENT_HOME", home, true), ("AGENT_TMP", temporary, true)]
+            + JailGrants.places.map { place in
+                let isWritable = place.access == .readAndWrite
+                return (isWritable ? "the shared memory" : "the image's", canonicalPath(place.path), isWritable)
+            }
+    }
+
     /// Landlock cannot deny a folder inside an allowed one, so nothing hidden may lie in what a command is granted.
-    private func refuseExposure() throws(StartError) {
-        var granted = [
-            ("AGENT_PROJECT_DIR", project), ("AGENT_HOME", home), ("AGENT_TMP", temporary),
-            ("the shared memory", JailGrants.sharedMemory),
-        ]
-        granted += JailGrants.systemFolders.map { ("the image's folder", canonicalPath($0)) }
+    private func refuseExposure(_ source: SettingsSource) {
         for (setting, path) in hidden {
-            for (grant, folder) in granted where isPath(path, inside: folder) {
-                throw StartError(
-                    .configuration,
-                    "\(setting) \(path) lies inside \(grant) \(folder), which commands can reach; "
-                        + "put it outside, for example beside the project tree")
+            for grant in granted where isPath(path, inside: grant.path) {
+                source.refuse(
+                    StartError(
+                        .configuration,
+                        "\(setting) \(path) lies inside \(grant.name) \(grant.path), which commands can reach; "
+                            + "put it outside, for example beside the project tree"))
             }
         }
         // The other way round a hidden folder would swallow what commands need, and a command could fill it.
-        for (grant, folder) in granted.prefix(3) {
+        for (grant, folder, _) in granted.prefix(3) {
             for (setting, path) in hidden where isPath(folder, inside: path) {
-                throw StartError(
-                    .configuration, "\(grant) \(folder) lies inside \(setting) \(path); put them side by side")
+                source.refuse(
+                    StartError(
+                        .configuration, "\(grant) \(folder) lies inside \(setting) \(path); put them side by side"))
             }
         }
     }
 
     /// Makes the folders that are missing and checks that the checkpoint can live where it is.
     package func prepare() throws(StartError) {
-        // Whatever made them, only we may use them; and a command, which runs under the same user, can have taken their
-        // mode away.
-        for folder in [checkpoints, outputs, gasps] { _ = chmod(folder, 0o700) }
+        _ = mend()
+        // Whatever made them, only we may use them.
+        for folder in [checkpoints, outputs, gasps, verdicts] { _ = chmod(folder, 0o700) }
         try make([
             ("WORKSPACE_PATH", workspace, 0o755), ("AGENT_CHECKPOINT_DIR", checkpoints, 0o700),
             ("AGENT_CHECKPOINT_DIR", outputs, 0o700), ("AGENT_CHECKPOINT_DIR", gasps, 0o700),
+            ("AGENT_CHECKPOINT_DIR", verdicts, 0o700),
         ])
         try prepareForCommands()
         try checkCheckpoints()
@@ -128,8 +147,9 @@ package struct Folders: Equatable, Sendable {
                     "\(setting): the folder \(path) cannot be made (\(error)); mount a writable volume there or make "
                         + "it writable for UID \(getuid())")
             }
-            // In a pod the home lies on the read-only root, and only what is mounted in it (.local) can be written.
-            let rights = path == home ? X_OK : W_OK | X_OK
+            // In a pod the home lies on the read-only root, and only what is mounted in it (.local) can be written. Nothing
+            // is made in the workspace but these folders.
+            let rights = [home, workspace].contains(path) ? X_OK : W_OK | X_OK
             guard access(path, rights) == 0 else {
                 throw StartError(
                     .configuration,

@@ -23,18 +23,19 @@ package struct Limits: Equatable, Sendable {
 
     package init() {}
 
-    init(_ source: SettingsSource) throws(StartError) {
-        steps = try source.number("AGENT_MAX_STEPS", 1...1_000_000) ?? steps
-        stepsInPhase = try source.number("AGENT_PHASE_MAX_STEPS", 1...1_000_000) ?? stepsInPhase
-        window = try source.number("AGENT_CONTEXT_TOKENS", 4096...100_000_000) ?? window
-        tokens = try source.number("AGENT_MAX_TOKENS", 1...1_000_000_000_000)
-        cost = try source.decimal("AGENT_MAX_COST_USD")
-        wall = try source.number("AGENT_MAX_WALL_SECONDS", 1...31_536_000).map { Int64($0) * 1000 }
+    init(_ source: SettingsSource) {
+        steps = source.number("AGENT_MAX_STEPS", 1...1_000_000) ?? steps
+        stepsInPhase = source.number("AGENT_PHASE_MAX_STEPS", 1...1_000_000) ?? stepsInPhase
+        window = source.number("AGENT_CONTEXT_TOKENS", 4096...100_000_000) ?? window
+        tokens = source.number("AGENT_MAX_TOKENS", 1...1_000_000_000_000)
+        cost = source.decimal("AGENT_MAX_COST_USD")
+        wall = source.number("AGENT_MAX_WALL_SECONDS", 1...31_536_000).map { Int64($0) * 1000 }
         if cost != nil, source["AGENT_PRICE_INPUT_PER_MTOK"] == nil || source["AGENT_PRICE_OUTPUT_PER_MTOK"] == nil {
-            throw StartError(
-                .configuration,
-                "AGENT_MAX_COST_USD cannot be kept without prices: set AGENT_PRICE_INPUT_PER_MTOK and "
-                    + "AGENT_PRICE_OUTPUT_PER_MTOK (US dollars for a million tokens)")
+            source.refuse(
+                StartError(
+                    .configuration,
+                    "AGENT_MAX_COST_USD cannot be kept without prices: set AGENT_PRICE_INPUT_PER_MTOK and "
+                        + "AGENT_PRICE_OUTPUT_PER_MTOK (US dollars for a million tokens)"))
         }
     }
 

@@ -32,13 +32,13 @@ package struct NetworkSettings: Equatable, Sendable {
         listening = .loopback(.random())
     }
 
-    /// - Throws: `StartError` with the setting's name.
-    init(_ source: SettingsSource, proxy: Settings.Proxy) throws(StartError) {
+    init(_ source: SettingsSource, proxy: Settings.Proxy) {
         self.init(proxy: proxy)
         switch source["AGENT_NETWORK_LISTEN"] ?? "loopback" {
         case "loopback": break
         case "none": listening = .none
-        case let word: throw .setting("AGENT_NETWORK_LISTEN", "is \"\(word)\"", accepted: "loopback, none")
+        case let word:
+            source.refuse(.setting("AGENT_NETWORK_LISTEN", "is \"\(word)\"", accepted: "loopback, none"))
         }
         guard let text = source["AGENT_NETWORK"] else { return }
         let endpoints = proxy.endpoints.map { Entry.proxy($0.host, $0.port) }
@@ -49,10 +49,12 @@ package struct NetworkSettings: Equatable, Sendable {
         var entries: [Entry] = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             if part == "proxy" {
-                guard !endpoints.isEmpty else {
-                    throw .setting(
-                        "AGENT_NETWORK", "names the proxy, but neither HTTPS_PROXY nor HTTP_PROXY has one with a port",
-                        accepted: Self.accepted)
+                if endpoints.isEmpty {
+                    source.refuse(
+                        .setting(
+                            "AGENT_NETWORK",
+                            "names the proxy, but neither HTTPS_PROXY nor HTTP_PROXY has one with a port",
+                            accepted: Self.accepted))
                 }
                 entries += endpoints
             } else if let target = NetworkTarget(part) {
@@ -60,7 +62,7 @@ package struct NetworkSettings: Equatable, Sendable {
             } else if let (host, port) = NetworkTarget.split(part), Self.isName(host) {
                 entries.append(.name(host, port))
             } else {
-                throw .setting("AGENT_NETWORK", "has \"\(part)\"", accepted: Self.accepted)
+                source.refuse(.setting("AGENT_NETWORK", "has \"\(part)\"", accepted: Self.accepted))
             }
         }
         policy = .only(entries)

@@ -29,9 +29,11 @@ package enum ObjectStoreSettings: Equatable, Sendable {
     ///
     /// - Throws: `StartError(.configuration)`, also for a folder that commands can reach.
     package static func read(environment: [String: String]) throws(StartError) -> ObjectStoreSettings? {
-        let source = try SettingsSource(environment: environment)
-        _ = try Folders(source, job: try Settings.job(source))
-        return try read(source)
+        let source = SettingsSource(environment: environment)
+        _ = Folders(source, job: Settings.job(source))
+        let settings = source.take { () throws(StartError) in try read(source) } ?? nil
+        try source.check()
+        return settings
     }
 
     /// - Returns: nil if there are to be no snapshots.

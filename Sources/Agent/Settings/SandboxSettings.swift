@@ -15,15 +15,16 @@ package struct SandboxSettings: Sendable {
     ///
     /// - Throws: `StartError(.configuration)`, as `Settings`.
     package init(environment: [String: String]) throws(StartError) {
-        let source = try SettingsSource(environment: environment)
-        folders = try Folders(source, job: try Settings.job(source, default: "sandbox"))
+        let source = SettingsSource(environment: environment)
+        folders = Folders(source, job: Settings.job(source, default: .sandbox))
         proxy = Settings.Proxy(source)
-        network = try NetworkSettings(source, proxy: proxy)
-        limits = try JailLimits(source, folders: folders)
+        network = NetworkSettings(source, proxy: proxy)
+        limits = JailLimits(source, folders: folders)
         // Without a job there need be no checkpoint to keep room for.
         if source["JOB_ID"] == nil { limits.watchedFolder = folders.project }
-        self.environment = try CommandEnvironment(source, environment: environment)
-        timeout = try Settings.commandTimeout(source)
+        self.environment = CommandEnvironment(source, environment: environment)
+        timeout = Settings.commandTimeout(source)
+        try source.check()
     }
 
     /// Runs commands with these settings.

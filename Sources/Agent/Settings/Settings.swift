@@ -18,8 +18,9 @@ package struct Settings: Sendable {
     package var backgroundTimeout: Int64
     /// What one command may use of the pod's memory and volumes.
     package var commandLimits: JailLimits
-    /// A shell command that VERIFY runs in the jail: it must exit with 0.
+    /// A shell command, or a script, that VERIFY runs in the jail: it must exit with 0 (`Acceptance`).
     package var acceptance: String?
+    package var acceptanceFile: String?
     /// How long a process waits for a human, in milliseconds, before it exits with `tryAgain`.
     package var inputWait: Int64
     /// Whether a human is asked when the checkpoint was put back from a backup and commands may have run after it.
@@ -71,50 +72,59 @@ package struct Settings: Sendable {
     ///
     /// - Throws: `StartError` with the setting's name, what is wrong with it and what is accepted.
     package init(environment: [String: String]) throws(StartError) {
-        let source = try SettingsSource(environment: environment)
-        job = try Self.job(source)
-        folders = try Folders(source, job: job)
-        task = try Self.task(source)
-        model = try ModelSettings(source)
-        limits = try Limits(source)
+        let source = SettingsSource(environment: environment)
+        job = Self.job(source)
+        folders = Folders(source, job: job)
+        task = Self.task(source)
+        model = ModelSettings(source)
+        limits = Limits(source)
         proxy = Proxy(source)
-        network = try NetworkSettings(source, proxy: proxy)
-        commandTimeout = try Self.commandTimeout(source)
-        commandEnvironment = try CommandEnvironment(source, environment: environment)
-        backgroundTimeout = try source.seconds("AGENT_BACKGROUND_TIMEOUT_SECONDS", 1...604_800, default: 3600)
-        commandLimits = try JailLimits(source, folders: folders)
+        network = NetworkSettings(source, proxy: proxy)
+        commandTimeout = Self.commandTimeout(source)
+        commandEnvironment = CommandEnvironment(source, environment: environment)
+        backgroundTimeout = source.seconds("AGENT_BACKGROUND_TIMEOUT_SECONDS", 1...604_800, default: 3600)
+        commandLimits = JailLimits(source, folders: folders)
         acceptance = source["AGENT_ACCEPTANCE"]
-        inputWait = try source.seconds("AGENT_INPUT_WAIT_SECONDS", 0...604_800, default: 3600)
-        asksAfterRestore = try Self.asksAfterRestore(source)
-        delivery = try DeliverySettings(source)
-        snapshots = try SnapshotSettings.read(source)
+        acceptanceFile = source["AGENT_ACCEPTANCE_FILE"]
+        inputWait = source.seconds("AGENT_INPUT_WAIT_SECONDS", 0...604_800, default: 3600)
+        asksAfterRestore = Self.asksAfterRestore(source)
+        delivery = DeliverySettings(source)
+        snapshots = SnapshotSettings.read(source)
         // PID 1 uses these two for itself; a wrong value must be found at the start all the same.
-        grace = try source.seconds("AGENT_GRACE_SECONDS", 1...3600, default: 60)
-        _ = try source.seconds("AGENT_WATCHDOG_SECONDS", 10...3600, default: 120)
-        if task == nil, delivery.natsURL == nil {
-            throw StartError(
-                .configuration,
-                "there is no task: set AGENT_TASK or AGENT_TASK_FILE, or NATS_URL to receive a task command")
-        }
+        grace = source.seconds("AGENT_GRACE_SECONDS", 1...3600, default: 60)
+        _ = source.seconds("AGENT_WATCHDOG_SECONDS", 10...3600, default: 120)
+        try source.check()
     }
 
-    static func commandTimeout(_ source: SettingsSource) throws(StartError) -> Int64 {
-        try source.seconds("AGENT_COMMAND_TIMEOUT_SECONDS", 1...86400, default: 600)
+    /// Of a job that has no task yet: where one is to come from must be set.
+    package static let missingTask = StartError(
+        .configuration, "there is no task: set AGENT_TASK or AGENT_TASK_FILE, or NATS_URL to receive a task command")
+
+    static func commandTimeout(_ source: SettingsSource) -> Int64 {
+        source.seconds("AGENT_COMMAND_TIMEOUT_SECONDS", 1...86400, default: 600)
     }
 
-    static func job(_ source: SettingsSource, default standard: String? = nil) throws(StartError) -> JobID {
-        guard let id = source["JOB_ID"] ?? standard else {
-            throw StartError(.configuration, "JOB_ID is not set; accepted: \(JobID.form)")
+    static func job(_ source: SettingsSource, default standard: JobID? = nil) -> JobID {
+        guard let id = source["JOB_ID"] else {
+            if standard == nil {
+                source.refuse(StartError(.configuration, "JOB_ID is not set; accepted: \(JobID.form)"))
+            }
+            return standard ?? .none
         }
-        guard let job = JobID(id) else { throw .setting("JOB_ID", "is \"\(id)\"", accepted: JobID.form) }
+        guard let job = JobID(id) else {
+            source.refuse(.setting("JOB_ID", "is \"\(id)\"", accepted: JobID.form))
+            return .none
+        }
         return job
     }
 
-    static func asksAfterRestore(_ source: SettingsSource) throws(StartError) -> Bool {
+    static func asksAfterRestore(_ source: SettingsSource) -> Bool {
         switch source["AGENT_AFTER_RESTORE"] {
         case nil, "ask": return true
         case "continue": return false
-        case let value?: throw .setting("AGENT_AFTER_RESTORE", "is \"\(value)\"", accepted: "ask or continue")
+        case let value?:
+            source.refuse(.setting("AGENT_AFTER_RESTORE", "is \"\(value)\"", accepted: "ask or continue"))
+            return true
         }
     }
 
@@ -140,10 +150,11 @@ package struct Settings: Sendable {
         }
     }
 
-    private static func task(_ source: SettingsSource) throws(StartError) -> TaskSource? {
+    private static func task(_ source: SettingsSource) -> TaskSource? {
+        source.exclude("AGENT_ACCEPTANCE", "AGENT_ACCEPTANCE_FILE")
+        source.exclude("AGENT_TASK", "AGENT_TASK_FILE")
         switch (source["AGENT_TASK"], source["AGENT_TASK_FILE"]) {
-        case (.some, .some):
-            throw StartError(.configuration, "AGENT_TASK and AGENT_TASK_FILE are both set; accepted: one of them")
+        case (.some, .some): return nil
         case (let text?, nil): return .text(text)
         case (nil, let path?): return .file(path)
         case (nil, nil): return nil
@@ -152,34 +163,29 @@ package struct Settings: Sendable {
 }
 
 extension Settings.DeliverySettings {
-    init(_ source: SettingsSource) throws(StartError) {
+    init(_ source: SettingsSource) {
         natsURL = source["NATS_URL"]
         if let natsURL, !natsURL.split(separator: ",", omittingEmptySubsequences: false).allSatisfy(Self.isServer) {
             // Not the value: it may have a password in it.
-            throw .setting(
-                "NATS_URL", "has something that is no server's address",
-                accepted: "nats://host:port, tls://host:port, "
-                    + "several with commas between them")
+            source.refuse(
+                .setting(
+                    "NATS_URL", "has something that is no server's address",
+                    accepted: "nats://host:port, tls://host:port, several with commas between them"))
         }
-        createStreams = try source.flag("AGENT_NATS_CREATE_STREAMS", default: false)
+        createStreams = source.flag("AGENT_NATS_CREATE_STREAMS", default: false)
         let address = source["AGENT_LISTEN"] ?? "0.0.0.0:8080"
         if address == "off" {
             listen = nil
         } else {
-            guard let mark = address.lastIndex(of: ":"), mark != address.startIndex,
-                UInt16(address[address.index(after: mark)...]) != nil
-            else {
-                throw .setting("AGENT_LISTEN", "is \"\(address)\"", accepted: "host:port, or off")
+            let mark = address.lastIndex(of: ":") ?? address.startIndex
+            if mark == address.startIndex || UInt16(address[address.index(after: mark)...]) == nil {
+                source.refuse(.setting("AGENT_LISTEN", "is \"\(address)\"", accepted: "host:port, or off"))
             }
             listen = address
         }
-        let word = source["AGENT_LOG_FORMAT"] ?? "auto"
-        guard let format = Format(rawValue: word) else {
-            throw .setting("AGENT_LOG_FORMAT", "is \"\(word)\"", accepted: "json, text, auto")
-        }
-        self.format = format
+        format = source.word("AGENT_LOG_FORMAT") ?? .auto
         logFile = source["AGENT_LOG_FILE"]
-        spoolLimit = Int64(try source.number("AGENT_SPOOL_MAX_BYTES", 1 << 20...1 << 40) ?? 1 << 28)
+        spoolLimit = Int64(source.number("AGENT_SPOOL_MAX_BYTES", 1 << 20...1 << 40) ?? 1 << 28)
     }
 
     /// Whether this is the address of one server: `[nats://|tls://][user[:password]@]host[:port]`.
@@ -195,40 +201,5 @@ extension Settings.DeliverySettings {
         }
         if host.first == "[", host.last == "]" { return host.count > 2 }
         return !host.isEmpty && !host.contains { "/[]: \t".contains($0) }
-    }
-}
-
-extension SettingsSource {
-    /// A whole number in `range`, nil if it is not set.
-    func number(_ name: String, _ range: ClosedRange<Int>) throws(StartError) -> Int? {
-        guard let text = self[name] else { return nil }
-        guard let value = Int(text), range.contains(value) else {
-            throw .setting(
-                name, "is \"\(text)\"", accepted: "a whole number from \(range.lowerBound) to \(range.upperBound)")
-        }
-        return value
-    }
-
-    /// A whole number of seconds, in milliseconds.
-    func seconds(_ name: String, _ range: ClosedRange<Int>, default standard: Int) throws(StartError) -> Int64 {
-        Int64(try number(name, range) ?? standard) * 1000
-    }
-
-    /// A decimal number of at least 0, nil if it is not set.
-    func decimal(_ name: String) throws(StartError) -> Double? {
-        guard let text = self[name] else { return nil }
-        guard let value = Double(text), value >= 0, value.isFinite else {
-            throw .setting(name, "is \"\(text)\"", accepted: "a number of at least 0")
-        }
-        return value
-    }
-
-    func flag(_ name: String, default standard: Bool) throws(StartError) -> Bool {
-        switch self[name] {
-        case nil: standard
-        case "true", "1": true
-        case "false", "0": false
-        case let text?: throw .setting(name, "is \"\(text)\"", accepted: "true, false")
-        }
     }
 }

@@ -6,8 +6,16 @@ import LinuxSystem
 ///
 /// Every name that begins with `AGENT_` must be known: a misspelt setting that was passed over would be a silent
 /// default. The environment wins over the file.
-struct SettingsSource {
+///
+/// What is wrong is kept while the settings are read, so that whoever has to mend it is told all of it at once: `check` is
+/// to be called when all are read. What was returned in the place of a wrong value is not to be used.
+final class SettingsSource {
     private var values: [String: String] = [:]
+    /// What is wrong, each once, in the order in which it was found.
+    private var problems: [StartError] = []
+
+    /// Problems that are told; more than these are counted.
+    private static let most = 20
 
     static let known: Set<String> = [
         "AGENT_COMMAND_ENV",
@@ -18,6 +26,7 @@ struct SettingsSource {
         "AGENT_GRACE_SECONDS", "AGENT_WATCHDOG_SECONDS", "AGENT_MAX_STEPS", "AGENT_CONTEXT_TOKENS", "AGENT_MAX_TOKENS",
         "AGENT_MAX_COST_USD", "AGENT_MAX_WALL_SECONDS", "AGENT_PHASE_MAX_STEPS", "AGENT_PRICE_INPUT_PER_MTOK",
         "AGENT_PRICE_OUTPUT_PER_MTOK", "AGENT_COMMAND_TIMEOUT_SECONDS", "AGENT_ACCEPTANCE",
+        "AGENT_ACCEPTANCE_FILE", "AGENT_PRICE_CACHE_READ_PER_MTOK", "AGENT_PRICE_CACHE_WRITE_PER_MTOK",
         "AGENT_LLM_OUTAGE_SECONDS", "AGENT_INPUT_WAIT_SECONDS",
         "AGENT_AFTER_RESTORE", "AGENT_NATS_CREATE_STREAMS", "AGENT_NETWORK", "AGENT_NETWORK_LISTEN",
         "AGENT_SPOOL_MAX_BYTES", "AGENT_COMMAND_MEMORY_PERCENT", "AGENT_COMMAND_MEMORY_MIB", "AGENT_DISK_RESERVE_MIB",
@@ -31,12 +40,12 @@ struct SettingsSource {
         "AGENT_CONFIG", "AGENT_GRACE_SECONDS", "AGENT_WATCHDOG_SECONDS", "AGENT_TERMINATION_LOG",
     ]
 
-    init(environment: [String: String]) throws(StartError) {
-        for (name, value) in environment where !value.isEmpty {
+    init(environment: [String: String]) {
+        for (name, value) in environment.sorted(by: { $0.key < $1.key }) where !value.isEmpty {
             if Self.known.contains(name) {
                 values[name] = value
             } else if name.hasPrefix("AGENT_") {
-                throw Self.unknown(name, place: "the environment")
+                refuse(Self.unknown(name, place: "the environment"))
             }
         }
         // curl and most tools take the lowercase names too; the uppercase ones win.
@@ -44,10 +53,39 @@ struct SettingsSource {
             if let value = environment[name.lowercased()], !value.isEmpty { values[name] = value }
         }
         guard let path = values["AGENT_CONFIG"] else { return }
-        for (name, value) in try Self.file(path) where values[name] == nil { values[name] = value }
+        for (name, value) in file(path) where values[name] == nil { values[name] = value }
     }
 
     subscript(name: String) -> String? { values[name] }
+
+    /// Keeps what is wrong with a setting.
+    func refuse(_ problem: StartError) {
+        if !problems.contains(problem) { problems.append(problem) }
+    }
+
+    /// What `body` reads; nil if it cannot be read, which is kept.
+    func take<Value>(_ body: () throws(StartError) -> Value) -> Value? {
+        do throws(StartError) {
+            return try body()
+        } catch {
+            refuse(error)
+            return nil
+        }
+    }
+
+    /// To be called when all settings are read.
+    ///
+    /// - Throws: `StartError(.configuration)` with everything that is wrong.
+    func check() throws(StartError) {
+        guard let first = problems.first else { return }
+        guard problems.count > 1 else { throw first }
+        let told = problems.prefix(Self.most).enumerated().map { "(\($0.offset + 1)) \($0.element)" }
+        let left = problems.count - told.count
+        throw StartError(
+            .configuration,
+            "\(problems.count) settings are wrong: " + told.joined(separator: " ")
+                + (left > 0 ? " … and \(left) more" : ""))
+    }
 
     private static func unknown(_ name: String, place: String) -> StartError {
         let near = known.filter { $0.hasPrefix("AGENT_") }.min { distance($0, name) < distance($1, name) } ?? ""
@@ -56,27 +94,33 @@ struct SettingsSource {
             "\(name) in \(place) is not a setting; did you mean \(near)? The README lists all settings.")
     }
 
-    private static func file(_ path: String) throws(StartError) -> [String: String] {
+    private func file(_ path: String) -> [String: String] {
         let json: JSON
         do {
             json = try JSON(parsing: try readFile(path, limit: 1 << 20))
         } catch {
-            throw .setting("AGENT_CONFIG", "\(path): \(error)", accepted: "a readable JSON file of at most 1 MiB")
+            refuse(.setting("AGENT_CONFIG", "\(path): \(error)", accepted: "a readable JSON file of at most 1 MiB"))
+            return [:]
         }
         guard let members = json.object else {
-            throw .setting("AGENT_CONFIG", "\(path) is not an object", accepted: "{\"AGENT_…\": \"value\", …}")
+            refuse(.setting("AGENT_CONFIG", "\(path) is not an object", accepted: "{\"AGENT_…\": \"value\", …}"))
+            return [:]
         }
         var result: [String: String] = [:]
-        for (name, value) in members {
-            guard known.contains(name) else { throw unknown(name, place: path) }
-            guard !environmentOnly.contains(name) else {
-                throw .setting(name, "stands in \(path)", accepted: "this setting in the environment only")
+        for (name, value) in members.sorted(by: { $0.key < $1.key }) {
+            guard Self.known.contains(name) else {
+                refuse(Self.unknown(name, place: path))
+                continue
+            }
+            guard !Self.environmentOnly.contains(name) else {
+                refuse(.setting(name, "stands in \(path)", accepted: "this setting in the environment only"))
+                continue
             }
             switch value {
             case .string(let text): result[name] = text
             case .int, .double, .bool: result[name] = value.text
             default:
-                throw .setting(name, "in \(path) is \(value.text)", accepted: "a string, a number, true or false")
+                refuse(.setting(name, "in \(path) is \(value.text)", accepted: "a string, a number, true or false"))
             }
         }
         return result

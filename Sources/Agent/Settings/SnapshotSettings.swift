@@ -13,18 +13,21 @@ package struct SnapshotSettings: Sendable {
     /// - Returns: nil if there are to be no snapshots.
     /// - Throws: `StartError(.configuration)`, also for a folder that commands can reach.
     package static func read(environment: [String: String]) throws(StartError) -> SnapshotSettings? {
-        let source = try SettingsSource(environment: environment)
-        _ = try Folders(source, job: try Settings.job(source))
-        return try read(source)
+        let source = SettingsSource(environment: environment)
+        _ = Folders(source, job: Settings.job(source))
+        let settings = read(source)
+        try source.check()
+        return settings
     }
 
-    static func read(_ source: SettingsSource) throws(StartError) -> SnapshotSettings? {
-        let keep = try source.number("AGENT_SNAPSHOT_KEEP", 1...1000) ?? 5
-        let minutes = try source.number("AGENT_SNAPSHOT_MINUTES", 1...1440) ?? 5
-        let project = try ProjectSnapshotSettings.read(source)
-        guard let store = try ObjectStoreSettings.read(source) else { return nil }
+    static func read(_ source: SettingsSource) -> SnapshotSettings? {
+        let keep = source.number("AGENT_SNAPSHOT_KEEP", 1...1000) ?? 5
+        let minutes = source.number("AGENT_SNAPSHOT_MINUTES", 1...1440) ?? 5
+        let project = source.take { () throws(StartError) in try ProjectSnapshotSettings.read(source) }
+        let named = source.take { () throws(StartError) in try ObjectStoreSettings.read(source) } ?? nil
+        guard let store = named, let project else { return nil }
         return SnapshotSettings(
             store: store, keep: keep, interval: Int64(minutes) * 60000, proxy: Settings.Proxy(source),
-            asksAfterRestore: try Settings.asksAfterRestore(source), project: project)
+            asksAfterRestore: Settings.asksAfterRestore(source), project: project)
     }
 }

@@ -8,7 +8,8 @@ package import Events
 package enum Event: Equatable, Sendable {
     /// A process took the job over: everything before belongs to an older epoch.
     case acquired(Acquired)
-    /// The checkpoint was damaged and put back from a backup.
+    /// The journal ends earlier than the job has got: it was put back from a backup or a snapshot, or goes on from an older
+    /// state.
     case restored(Restored)
     case taskReceived(TaskReceived)
     case commandReceived(CommandReceived)
@@ -41,12 +42,12 @@ package enum Event: Equatable, Sendable {
     }
 
     package struct Restored: Codable, Equatable, Sendable {
-        /// The last event of the backup.
+        /// The last event that the journal has.
         package var seq: Int64
-        /// What was wrong, and where the damaged file is now.
+        /// How that is known, and where the file is now that was replaced; empty if none was.
         package var reason: String
         package var aside: String
-        /// Commands may have run after the backup: a human is to look before the job goes on.
+        /// Commands may have run after that event: a human is to look before the job goes on.
         package var asks: Bool
 
         package init(seq: Int64, reason: String, aside: String, asks: Bool) {
@@ -87,13 +88,20 @@ package enum Event: Equatable, Sendable {
         /// The number of the answer it asks for, from 1, and the number of the try, from 1.
         package var turn: Int
         package var attempt: Int
-        /// Tokens held against the budget until the answer settles them.
+        /// Tokens held against the budget until the answer settles them: the question as it was estimated, and the longest
+        /// answer that was asked for.
         package var hold: Int
+        /// Of them, the question's; nil in journals of version 3 and before, as the next.
+        package var input: Int?
+        /// What the hold would cost in US dollars; nil if the price is unknown.
+        package var cost: Double?
 
-        package init(turn: Int, attempt: Int, hold: Int) {
+        package init(turn: Int, attempt: Int, hold: Int, input: Int? = nil, cost: Double? = nil) {
             self.turn = turn
             self.attempt = attempt
             self.hold = hold
+            self.input = input
+            self.cost = cost
         }
     }
 
@@ -105,7 +113,9 @@ package enum Event: Equatable, Sendable {
         package var calls: [Call]
         package var stop: StopReason
         package var usage: TokenUsage?
-        /// US dollars; nil if the price is unknown.
+        /// Tokens that the answer counts for because the provider did not count it: its hold. Nil if it did.
+        package var estimate: Int?
+        /// US dollars, of the hold if there is an estimate; nil if the price is unknown.
         package var cost: Double?
         package var model: String?
         package var requestID: String?
@@ -114,7 +124,7 @@ package enum Event: Equatable, Sendable {
 
         package init(
             turn: Int, attempt: Int, content: [Block], calls: [Call], stop: StopReason, usage: TokenUsage? = nil,
-            cost: Double? = nil, model: String? = nil, requestID: String? = nil, duration: Int64
+            estimate: Int? = nil, cost: Double? = nil, model: String? = nil, requestID: String? = nil, duration: Int64
         ) {
             self.turn = turn
             self.attempt = attempt
@@ -122,6 +132,7 @@ package enum Event: Equatable, Sendable {
             self.calls = calls
             self.stop = stop
             self.usage = usage
+            self.estimate = estimate
             self.cost = cost
             self.model = model
             self.requestID = requestID
@@ -267,10 +278,13 @@ package enum Event: Equatable, Sendable {
         package var passed: Bool
         /// Each thing that was checked, in words, with its result.
         package var report: [String]
+        /// Whether a deliverable that was claimed is not there; nil in journals of version 3 and before.
+        package var missedDeliverable: Bool?
 
-        package init(passed: Bool, report: [String]) {
+        package init(passed: Bool, report: [String], missedDeliverable: Bool? = nil) {
             self.passed = passed
             self.report = report
+            self.missedDeliverable = missedDeliverable
         }
     }
 
@@ -284,6 +298,8 @@ package enum Event: Equatable, Sendable {
             case phase, job, stopped
             /// With its process, which was killed.
             case lost
+            /// To make room: the pod had no process or memory left to start another command.
+            case scarcity
         }
         /// The call that started it.
         package var call: String

@@ -21,6 +21,9 @@ extension JobState {
         case .llmIntent(let body):
             loseOpenIntent()
             openIntent = body
+            // What has come until now is in the request: all that was said has been flushed.
+            hasUnreadInput = false
+            claim = nil
         case .llmDone(let body): answer(body)
         case .llmFailed(let body): fail(body, at: stored.time)
         case .callStarted(let body):
@@ -54,17 +57,17 @@ extension JobState {
     }
 
     private mutating func restore(_ body: Event.Restored) {
-        guard task != nil, !isFinished else { return }
+        guard !isFinished else { return }
         notes.append(
             """
-            The record of this job was damaged or lost and put back from a backup of event \(body.seq). What was done after that \
-            is not in it: commands may have run that you know nothing of. Look at the project tree before you go on.
+            The record of this job ends at event \(body.seq), earlier than the job had got: \(body.reason). What was done after \
+            that is not in it: commands may have run that you know nothing of. Look at the project tree before you go on.
             """)
-        guard body.asks else { return }
+        guard body.asks, task != nil else { return }
         statusBesidePause = .needsInput(
             reason:
-                "the checkpoint was damaged or lost and put back from a backup of event \(body.seq); commands that ran after "
-                + "it are not recorded. Look at the project tree, then send a message to go on")
+                "the checkpoint ends at event \(body.seq), earlier than the job had got (\(body.reason)); commands that ran "
+                + "after it are not recorded. Look at the project tree, then send a message to go on")
     }
 
     private mutating func receive(_ command: Event.CommandReceived) {
@@ -104,6 +107,11 @@ extension JobState {
 
     private mutating func takeInput() {
         hasNewInput = true
+        hasUnreadInput = true
+        if claim != nil, phase != .verify {
+            notes.append(
+                "It came before the job was verified: your claim that it is complete is set aside. Read it first.")
+        }
         if case .needsInput = statusBesidePause { statusBesidePause = .running }
     }
 
@@ -111,16 +119,22 @@ extension JobState {
     private mutating func loseOpenIntent() {
         guard let intent = openIntent else { return }
         spent.lostTokens += intent.hold
+        spent.cost += intent.cost ?? 0
+        spent.estimatedCost += intent.cost ?? 0
         openIntent = nil
     }
 
     private mutating func answer(_ body: Event.LLMDone) {
+        let asked = openIntent
         openIntent = nil
         failures = 0
         failingSince = nil
         spent.steps += 1
         stepsInPhase += 1
-        if let usage = body.usage {
+        if let estimate = body.estimate {
+            spent.estimatedTokens += estimate
+            spent.estimatedCost += body.cost ?? 0
+        } else if let usage = body.usage {
             spent.inputTokens += usage.input
             spent.outputTokens += usage.output
         }
@@ -130,7 +144,10 @@ extension JobState {
         messages.append(Message(role: .assistant, content: content))
         calls = body.calls.map { OpenCall(call: $0) }
         lastStop = body.stop
-        answeredTokens = body.usage.map { $0.input + $0.output }
+        answeredTokens = body.usage.flatMap { $0.isTold ? $0.input + $0.output : nil }
+        if answeredTokens == nil, let input = asked?.input {
+            answeredTokens = input + Message(role: .assistant, content: content).bytes / 4
+        }
         hasOverflowed = body.stop == .contextWindow
         if !hasOverflowed { compactions = 0 }
         answersWithoutCall = calls.isEmpty && body.stop != .pauseTurn ? answersWithoutCall + 1 : 0
@@ -154,7 +171,7 @@ extension JobState {
         update(body.call) { call in
             call.state = .finished
             call.result = body.content
-            call.isError = body.outcome != .done
+            call.outcome = body.outcome
         }
         switch body.outcome {
         case .interrupted: callCounts.interrupted += 1
@@ -210,6 +227,7 @@ extension JobState {
     }
 
     private mutating func verify(_ body: Event.Verified) {
+        missedDeliverable = body.missedDeliverable ?? false
         if body.passed, let claim { status = .finished(.completed, reason: claim.summary) }
     }
 
@@ -224,7 +242,7 @@ extension JobState {
         if !calls.isEmpty {
             guard calls.allSatisfy({ $0.state == .finished }) else { return }
             let results = calls.map { call in
-                Block.toolResult(id: call.call.providerID, content: call.result ?? "", isError: call.isError)
+                Block.toolResult(id: call.call.providerID, content: call.result ?? "", isError: call.outcome != .done)
             }
             messages.append(Message(role: .user, content: results))
             calls = []

@@ -1,3 +1,5 @@
+package import Events
+
 /// What has been spent, over all epochs.
 package struct Spent: Codable, Equatable, Sendable {
     /// Answers of the model.
@@ -6,14 +8,28 @@ package struct Spent: Codable, Equatable, Sendable {
     package var outputTokens = 0
     /// Tokens of requests whose answer was lost: counted at their hold, since the provider may have charged them.
     package var lostTokens = 0
-    /// US dollars of the answers whose price is known.
+    /// Tokens of answers that the provider did not count: at their hold, too.
+    package var estimatedTokens = 0
+    /// US dollars of the answers whose price is known, lost and estimated ones included.
     package var cost: Double = 0
+    /// Of them, those of lost and estimated answers: what was charged may be less.
+    package var estimatedCost: Double = 0
     /// Whether an answer had no known price: `cost` is then a lower bound.
     package var hasUnknownCost = false
     /// Milliseconds in which a process was at work on the job; time between processes does not count.
     package var wall: Int64 = 0
 
-    package var tokens: Int { inputTokens + outputTokens + lostTokens }
+    package var tokens: Int { inputTokens + outputTokens + lostTokens + estimatedTokens }
+
+    /// As it stands in the checkpoint's `head`, in `status --json` and in events. `cost_usd` is null if a price is unknown.
+    package var json: JSON {
+        [
+            "steps": .int(Int64(steps)), "input_tokens": .int(Int64(inputTokens)),
+            "output_tokens": .int(Int64(outputTokens)), "lost_tokens": .int(Int64(lostTokens)),
+            "estimated_tokens": .int(Int64(estimatedTokens)), "cost_usd": hasUnknownCost ? .null : .double(cost),
+            "estimated_cost_usd": hasUnknownCost ? .null : .double(estimatedCost), "wall_ms": .int(wall),
+        ]
+    }
 }
 
 /// A tool call of the last answer, on its way from intent to result.
@@ -29,7 +45,8 @@ package struct OpenCall: Codable, Equatable, Sendable {
     /// When, in milliseconds since 1970.
     package var startedAt: Int64 = 0
     package var result: String?
-    package var isError = false
+    /// How it ended; nil as long as it has not.
+    package var outcome: Event.CallFinished.Outcome?
 }
 
 /// The job as it stands: the fold of its journal, and nothing besides.
@@ -38,7 +55,7 @@ package struct OpenCall: Codable, Equatable, Sendable {
 /// encoded of it in a snapshot has the version `formatVersion`.
 package struct JobState: Codable, Equatable, Sendable {
     /// Raised whenever a field comes, goes or changes its meaning: a snapshot of another version is not used.
-    package static let formatVersion: Int64 = 2
+    package static let formatVersion: Int64 = 3
 
     package var seq: Int64 = 0
     package var epoch: Int64 = 0
@@ -95,11 +112,21 @@ package struct JobState: Codable, Equatable, Sendable {
     package var endedPhase: String?
     package var claim: Claim?
     package var hasNewInput = false
+    /// A message of the user's is in no request yet: no claim holds before the model has read it.
+    package var hasUnreadInput = false
+    /// The last verification missed a deliverable.
+    package var missedDeliverable = false
 
     package var seenCommands: Set<String> = []
     package var callCounts = CallCounts()
 
     package init() {}
+
+    /// A call of the same answer that stands before this one and did not succeed; nil if there is none. What was written
+    /// behind it was written before anybody knew.
+    func failedCall(before id: String) -> OpenCall? {
+        calls.prefix { $0.call.id != id }.first { $0.outcome == .failed || $0.outcome == .interrupted }
+    }
 
     /// A command in the background: its call's id, its beginning, and the epoch that it belongs to.
     package struct Background: Codable, Equatable, Sendable {

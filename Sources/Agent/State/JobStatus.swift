@@ -1,15 +1,23 @@
 package import Events
+import LinuxSystem
 
 /// A job's state as it is shown: for people and for machines.
 package struct JobStatus {
     private let state: JobState
     private let last: ArraySlice<StoredEvent>
+    private let tenure: Tenure
+    private let now: Int64
 
-    /// `last`: the events that are shown as the newest.
-    package init(state: JobState, last: ArraySlice<StoredEvent>) {
+    /// `last`: the events that are shown as the newest. `now` in milliseconds since 1970.
+    package init(state: JobState, last: ArraySlice<StoredEvent>, tenure: Tenure = .unknown, now: Int64 = Clock.wall) {
         self.state = state
         self.last = last
+        self.tenure = tenure
+        self.now = now
     }
+
+    /// Milliseconds since the last event, by the clock of whoever looks.
+    private var age: Int64 { max(0, now - state.time) }
 
     private var reason: String {
         switch state.status {
@@ -22,7 +30,8 @@ package struct JobStatus {
     /// One object; `calls.reused` counts the results that the present process took from the journal.
     package var json: JSON {
         [
-            "status": .string(state.status.word), "reason": .string(reason),
+            "status": .string(state.status.word), "reason": .string(reason), "process": tenure.json,
+            "last_event_age_ms": .int(age),
             "phase": .string(state.phase.rawValue), "phase_number": .int(Int64(state.phaseNumber)),
             "step": .int(Int64(state.spent.steps)), "epoch": .int(state.epoch), "seq": .int(state.seq),
             "task": state.task.map { .string($0) } ?? .null, "plan": .string(state.plan),
@@ -34,13 +43,7 @@ package struct JobStatus {
                 "interrupted": .int(Int64(state.callCounts.interrupted)),
                 "refused": .int(Int64(state.callCounts.refused)),
             ],
-            "spent": [
-                "input_tokens": .int(Int64(state.spent.inputTokens)),
-                "output_tokens": .int(Int64(state.spent.outputTokens)),
-                "lost_tokens": .int(Int64(state.spent.lostTokens)),
-                "cost_usd": state.spent.hasUnknownCost ? .null : .double(state.spent.cost),
-                "wall_ms": .int(state.spent.wall),
-            ],
+            "spent": state.spent.json,
             "last_events": .array(
                 last.map {
                     [
@@ -54,12 +57,16 @@ package struct JobStatus {
     /// Lines for a terminal.
     package var text: String {
         let spent = state.spent
-        let cost = spent.hasUnknownCost ? "unknown cost" : "\(spent.cost) USD"
+        let guessed = spent.estimatedCost > 0 ? ", \(Self.dollars(spent.estimatedCost)) of it estimated" : ""
+        let cost = spent.hasUnknownCost ? "unknown cost" : Self.dollars(spent.cost) + guessed
+        let estimated =
+            spent.estimatedTokens > 0 ? ", \(spent.estimatedTokens) estimated (not counted by the server)" : ""
         let counts = state.callCounts
         var lines = [
             "Status  \(state.status.word)\(reason.isEmpty ? "" : ": \(shownLine(reason, limit: 1000))")",
+            "Process \(tenure.text); last event \(Self.duration(age)) ago",
             "Phase   \(state.phaseNumber), \(state.phase.rawValue), step \(spent.steps)",
-            "Spent   \(spent.inputTokens) tokens in, \(spent.outputTokens) out, \(spent.lostTokens) lost; \(cost); "
+            "Spent   \(spent.inputTokens) tokens in, \(spent.outputTokens) out, \(spent.lostTokens) lost\(estimated); \(cost); "
                 + "\(spent.wall / 1000) s at work",
             "Calls   \(counts.run) run, \(counts.reused) reused after the last start, \(counts.interrupted) interrupted, "
                 + "\(counts.refused) refused",
@@ -81,6 +88,23 @@ package struct JobStatus {
         lines.append("Last events")
         lines += last.map { "  \($0.seq)  \(timestamp($0.time))  \($0.event.kind)" }
         return lines.joined(separator: "\n")
+    }
+}
+
+extension JobStatus {
+    private static func dollars(_ amount: Double) -> String {
+        let cents = Int64((amount * 10000).rounded())
+        let digits = String(cents % 10000)
+        return "\(cents / 10000)." + String(repeating: "0", count: 4 - digits.count) + digits + " USD"
+    }
+
+    /// In the largest unit that is not 0.
+    private static func duration(_ milliseconds: Int64) -> String {
+        let seconds = milliseconds / 1000
+        for (unit, size) in [("d", 86400), ("h", 3600), ("min", 60)] as [(String, Int64)] where seconds >= size {
+            return "\(seconds / size) \(unit)"
+        }
+        return "\(seconds) s"
     }
 }
 

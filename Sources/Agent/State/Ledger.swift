@@ -11,8 +11,10 @@ package final class Ledger {
     package private(set) var state: JobState
     /// Where the job is by the last commit that succeeded.
     package private(set) var progress: StatusLine.Progress
-    /// The journal's last event before this process came.
+    /// The journal's last event before this process came, its epoch, and whether it says that the journal was put back.
     package let found: Int64
+    package let foundEpoch: Int64
+    package let foundRestored: Bool
     private let store: any CheckpointStore
     package let epoch: Int64
     private let now: () -> Int64
@@ -42,7 +44,8 @@ package final class Ledger {
         state = acquisition.state
         for event in acquisition.events { state.apply(event) }
         progress = state.progress
-        found = state.seq
+        (found, foundEpoch) = (state.seq, state.epoch)
+        foundRestored = if case .restored? = acquisition.events.last?.event { true } else { false }
         epoch = acquisition.epoch
         let acquired = Event.acquired(.init(version: version, host: host, resumed: state.seq > 0))
         guard let shortage, !state.isFinished else {

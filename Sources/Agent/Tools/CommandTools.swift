@@ -1,5 +1,6 @@
 import Contracts
 import Events
+import LinuxSystem
 
 /// Runs a shell command in the jail.
 struct ExecuteTool: Tool {
@@ -58,9 +59,8 @@ struct SearchTool: Tool {
     func run(_ call: ToolCall) throws(ToolFailure) -> ToolResult {
         let pattern = try call.input.word("pattern")
         let path = try call.input.optionalWord("path") ?? "."
-        let result = try commands.run(
-            ["grep", "-rnIE", "--exclude-dir=.git", "-e", pattern, "--", path], call: call, profile: .strategic,
-            timeout: 60000)
+        let result = try commands.look(
+            [VerdictRoom.program("grep"), "-rnIE", "--exclude-dir=.git", "-e", pattern, "--", path], call: call)
         // 1 is grep's word for no match.
         if result.report.end == .exited(1), result.outputBytes == 0 { return ToolResult("No match.") }
         return result.described(timeoutSeconds: 60)
@@ -82,15 +82,29 @@ struct ListFilesTool: Tool {
     func run(_ call: ToolCall) throws(ToolFailure) -> ToolResult {
         let path = try call.input.optionalWord("path") ?? "."
         guard !path.hasPrefix("-") else { throw .refused(ToolRefusal("A path does not begin with \"-\"; use ./-…")) }
-        let result = try commands.run(
-            ["find", path, "-name", ".git", "-prune", "-o", "-type", "f", "-printf", "%P\\t%s bytes\\n"], call: call,
-            profile: .strategic, timeout: 60000)
+        let result = try commands.look(
+            [
+                VerdictRoom.program("find"), path, "-name", ".git", "-prune", "-o", "-type", "f", "-printf",
+                "%P\\t%s bytes\\n",
+            ], call: call)
         if result.report.end == .exited(0), result.outputBytes == 0 { return ToolResult("There are no files.") }
         return result.described(timeoutSeconds: 60)
     }
 }
 
 extension JailedCommands {
+    /// Runs a program of the image that looks at the project tree for a tool of ours: nothing that a command has put
+    /// anywhere speaks in its place.
+    fileprivate func look(_ command: [String], call: ToolCall) throws(ToolFailure) -> CommandResult {
+        let judges: JailedCommands
+        do throws(SystemError) {
+            judges = try asJudges()
+        } catch {
+            throw .refused(ToolRefusal("Not run: the folder of its own that it needs cannot be made (\(error))."))
+        }
+        return try judges.run(command, call: call, profile: .strategic, timeout: 60000)
+    }
+
     fileprivate func run(
         _ command: [String], call: ToolCall, profile: JailProfile, timeout: Int64
     ) throws(ToolFailure) -> CommandResult {
@@ -107,14 +121,17 @@ extension JailedCommands {
 }
 
 extension CommandResult {
-    /// Why the jail cannot be had, if that is how it ended. A program that cannot be executed, a process table that is
-    /// full, and a command that ran and does not die are failures of the command alone.
+    /// Why the jail cannot be had, if that is how it ended. A program that cannot be executed is a failure of the command
+    /// alone, and so is a pod whose processes or memory are used up: commands can do that, and it passes.
     var missingJail: JailUnavailable? {
-        guard case .failed(let stage, _, let message) = report.end,
-            !["exec", "fork", "watch", "kill", "janitor"].contains(stage)
-        else { return nil }
-        return JailUnavailable("\(stage): \(message)")
+        guard case .notStarted(let stage, _, let message) = report.end, stage != .execute, !report.end.isScarcity else {
+            return nil
+        }
+        return JailUnavailable("\(stage.rawValue): \(message)")
     }
+
+    static let scarcityAdvice =
+        "Processes, memory or descriptors of this pod are used up: end what runs in the background, and use fewer at a time"
 
     /// The result as the model and the log see it.
     func described(timeoutSeconds: Int) -> ToolResult {
@@ -146,11 +163,18 @@ extension CommandResult {
             outcome = .failed
             let largest = resource == .memory ? ", its largest process held \(report.maximumResident / 1024) MiB" : ""
             headline = "the command was ended: \(message)\(largest); \(resource.advice)"
-        case .failed(let stage, _, let message):
+        case .notStarted(_, _, let message):
+            facts["started"] = false
             outcome = .failed
-            headline = ["watch", "kill", "janitor"].contains(stage) ? message : "not run: \(message)"
+            headline = "not run: \(message)\(report.end.isScarcity ? ". \(Self.scarcityAdvice)" : "")"
+        case .lost(_, let message):
+            facts["lost"] = true
+            outcome = .failed
+            headline =
+                "its end is not known: \(message). It may have done all or a part of its work: look before you repeat it"
         }
         var text = headline + "\n"
+        text += mended.map { "\($0)\n" }.joined()
         if report.killed > 0 { text += "\(report.killed) background processes were killed at its end\n" }
         if spooledBytes < outputBytes {
             text += "of its \(outputBytes) bytes of output only the first \(spooledBytes) are kept in the log's file\n"

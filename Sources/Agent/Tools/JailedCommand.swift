@@ -1,6 +1,6 @@
 package import Contracts
 import Glibc
-import LinuxSystem
+package import LinuxSystem
 
 /// What came of a command in the jail.
 package struct CommandResult: Equatable, Sendable {
@@ -12,13 +12,24 @@ package struct CommandResult: Equatable, Sendable {
     /// How much of the output, from its beginning, the spool file holds.
     package var spooledBytes: Int
     /// Why the command was ended from outside, if it was.
-    package var interruption: Interruption?
+    package var interruption: Interruption? = nil
     /// What the jail refused, in words that the model can act on.
     package var refusals: [String] = []
+    /// What the agent had to mend after the command, in words.
+    package var mended: [String] = []
+}
+
+extension CommandResult {
+    /// Of a command that could not be started: nothing of it has run.
+    init(notStarted error: SystemError) {
+        self.init(
+            report: JailReport(end: .notStarted(.start, errno: error.code, message: "\(error)")), output: "",
+            outputBytes: 0, outputLines: 0, spooledBytes: 0)
+    }
 }
 
 /// Runs commands through `agent-jail`, one at a time.
-package struct JailedCommands: Sendable {
+package struct JailedCommands {
     /// The `agent-jail` program.
     package var program: String
     package var folders: Folders
@@ -30,7 +41,11 @@ package struct JailedCommands: Sendable {
     /// From SIGTERM to SIGKILL at a time limit, in milliseconds.
     package var grace: Int64 = 2000
     package var limits: JailLimits
+    /// Ends what can be ended so that another command can be started; whether there was something.
+    package var relief: () -> Bool = { false }
     let janitors = Janitors()
+    /// Where these commands run, if their verdict counts.
+    private var room: VerdictRoom?
 
     package init(program: String, folders: Folders, proxy: Settings.Proxy, limits: JailLimits = JailLimits()) {
         self.program = program
@@ -50,16 +65,61 @@ package struct JailedCommands: Sendable {
                 timeout: 1000, grace: grace, command: ["true"]), program: program)
     }
 
+    /// The same commands as judges: for programs whose verdict counts (`VerdictRoom`).
+    ///
+    /// - Throws: `SystemError` if the room cannot be made.
+    package func asJudges() throws(SystemError) -> JailedCommands {
+        let room = VerdictRoom(folder: folders.verdicts)
+        try room.prepare()
+        var judges = self
+        judges.room = room
+        return judges
+    }
+
+    /// Lays a script into the judges' room, and returns the words that run it: itself if its first line names what to run
+    /// it with (execve(2), "Interpreter scripts"), else bash.
+    ///
+    /// - Throws: `SystemError`.
+    func place(script: [UInt8]) throws(SystemError) -> [String] {
+        let path = (room?.folder ?? folders.verdicts) + "/acceptance"
+        let file = Descriptor(
+            adopting: try retrying("open", subject: path) {
+                open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o500)
+            })
+        try writeAll(file.number, script)
+        return script.starts(with: "#!".utf8) ? [path] : [VerdictRoom.program("bash"), path]
+    }
+
     /// Runs `command` and returns when no process of it exists any more.
     ///
-    /// Its output goes to `output_<job>/<id>.out`. On an interruption everything is killed at once.
+    /// Its output goes to `output_<job>/<id>.out`. On an interruption everything is killed at once. While the pod has no
+    /// process, memory or descriptor left for it, `relief` is asked to make room, and it is tried again for some seconds.
     /// - Throws: `JailUnavailable` if the jail cannot be built: nothing has run.
     package func run(
         _ command: [String], id: String, profile: JailProfile, timeout: Int64, attention: any Attention
     ) throws(JailUnavailable) -> CommandResult {
+        var pause: Int64 = 100
+        while true {
+            let result = try runOnce(command, id: id, profile: profile, timeout: timeout, attention: attention)
+            guard result.report.end.isScarcity, result.interruption == nil else { return result }
+            if relief() { continue }
+            guard pause <= 1600 else { return result }
+            let deadline = Deadline.after(milliseconds: pause)
+            while !deadline.hasPassed {
+                if attention.attend() != nil { return result }
+                _ = try? waitReadable(attention.descriptors, until: deadline)
+            }
+            pause *= 2
+        }
+    }
+
+    private func runOnce(
+        _ command: [String], id: String, profile: JailProfile, timeout: Int64, attention: any Attention
+    ) throws(JailUnavailable) -> CommandResult {
+        _ = folders.mend(program: program)
         let spool = spool(id)
+        let request = request(command, profile: profile, timeout: timeout)
         do throws(SystemError) {
-            let request = request(command, profile: profile, timeout: timeout)
             let process = try JailProcess(program: program, request, among: janitors)
             // While the command starts: its output waits in the pipe.
             var capture = OutputCapture(spoolPath: spool)
@@ -74,10 +134,16 @@ package struct JailedCommands: Sendable {
             return CommandResult(
                 report: report, output: text, outputBytes: capture.bytes, outputLines: capture.lines,
                 spooledBytes: capture.spooled, interruption: watch.interruption,
-                refusals: refusals(report, output: text, profile: profile))
+                refusals: refusals(report, output: text, profile: profile), mended: folders.mend(program: program))
         } catch {
-            throw JailUnavailable("the command cannot be started through \(program): \(error)")
+            guard error.isScarcity else { throw unavailable(error) }
+            return CommandResult(notStarted: error)
         }
+    }
+
+    /// That agent-jail cannot be started, for a reason that the platform has to mend.
+    func unavailable(_ error: SystemError) -> JailUnavailable {
+        JailUnavailable("the command cannot be started through \(program): \(error)")
     }
 
     /// The file with the output of a call's command.
@@ -86,10 +152,29 @@ package struct JailedCommands: Sendable {
     /// What the jail is asked for: the same for the loop's tools and for `agent-init exec`.
     package func request(_ command: [String], profile: JailProfile, timeout: Int64) -> JailRequest {
         var request = JailRequest(
-            profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
-            network: network.resolved(), listening: network.listening, timeout: timeout, grace: grace,
-            environment: environment.entries(folders: folders, proxy: proxy, network: network), command: command)
+            profile: profile, project: folders.project, home: room?.folder ?? folders.home,
+            temporary: folders.temporary, network: network.resolved(), listening: network.listening, timeout: timeout,
+            grace: grace, environment: entries, command: command)
         request.limits = limits
         return request
     }
+
+    private var entries: [String] {
+        guard let room else { return environment.entries(folders: folders, proxy: proxy, network: network) }
+        return environment.entries(in: room, folders: folders, proxy: proxy, network: network)
+    }
+}
+
+extension JailReport.End {
+    /// Whether the command could not be started because processes, memory or descriptors are used up. A command can do
+    /// that, and it passes: it is not that the jail cannot be had.
+    var isScarcity: Bool {
+        guard case .notStarted(_, let code, _) = self else { return false }
+        return SystemError("", code: code).isScarcity
+    }
+}
+
+extension SystemError {
+    /// Whether a process, memory or a descriptor could not be had.
+    var isScarcity: Bool { [EAGAIN, ENOMEM, EMFILE, ENFILE].contains(code) }
 }

@@ -75,18 +75,18 @@ struct JanitorProcess: ~Copyable {
         if let reported { return reported }
         guard let end = reaped?.end, case .signaled = end else {
             let death = reaped.map { "\($0.end)" } ?? "it did not end"
-            return failed("report", "agent-jail gave no report (\(death))")
+            return lost("agent-jail gave no report (\(death)): whether the command ran, and how it ended, is not known")
         }
         // Nobody but the kernel's OOM killer or a person can do that. The command's own process died with it.
         let killed = endOrphans(sparing: janitors.living, until: .after(milliseconds: 5000))
         let rest = killed == nil ? "processes of the command may still be there" : "nothing of the command is left"
-        var report = failed("janitor", "agent-jail was killed while it watched over the command (\(end)); \(rest)")
+        var report = lost("agent-jail was killed while it watched over the command (\(end)); \(rest)")
         report.killed = killed ?? 0
         return report
     }
 
-    private borrowing func failed(_ stage: String, _ message: String) -> JailReport {
-        JailReport(end: .failed(stage: stage, errno: 0, message: message))
+    private borrowing func lost(_ message: String) -> JailReport {
+        JailReport(end: .lost(errno: 0, message: message))
     }
 }
 

@@ -48,11 +48,14 @@ struct AskHumanTool: Tool {
 
 /// Claims that the job is done.
 struct JobCompleteTool: Tool {
+    /// Whether the configuration has a command or script that must pass.
+    let hasAcceptance: Bool
     let specification = ToolSpecification(
         name: "job_complete",
         description: """
-            Say that the job is done. It is then verified: every deliverable exists in the project tree, no todo is \
-            open, every todo's check and the acceptance command pass. If not, you are told what failed.
+            Say that the job is done. Something must show it: a todo that is done, a deliverable, or an acceptance command of \
+            the job. It is then verified: every deliverable exists in the project tree, no todo is open, every todo's \
+            check and the acceptance command pass. If not, you are told what failed.
             """,
         inputSchema: schema(
             [
@@ -80,8 +83,30 @@ struct JobCompleteTool: Tool {
             throw .refused(
                 ToolRefusal("\(open.joined(separator: ", ")) are still open: begin_tactical and close them first."))
         }
+        guard !call.state.hasUnreadInput else {
+            throw .refused(
+                ToolRefusal("The user has sent a message that you have not read. It follows: read it first."))
+        }
+        if deliverables.isEmpty { try refuseWithoutProof(call.state) }
         return ToolResult(
             "The job is being verified.",
             effects: [.completionClaimed(summary: summary, deliverables: deliverables)])
+    }
+
+    /// Refuses a claim without deliverables that nothing shows, or that only leaves out what was missed before.
+    private func refuseWithoutProof(_ state: JobState) throws(ToolFailure) {
+        if state.missedDeliverable {
+            throw .refused(
+                ToolRefusal(
+                    "The claim before named a deliverable that is not there. Make it, and name the deliverables that there "
+                        + "are: without one the claim is not accepted."))
+        }
+        guard hasAcceptance || state.todos.contains(where: { $0.status == .done }) else {
+            throw .refused(
+                ToolRefusal(
+                    "Nothing shows that the job is done: there is no todo that is done, no deliverable and no acceptance "
+                        + "command. Name the files that are the result in \"deliverables\", or stage a todo with a check, do "
+                        + "it, and close it."))
+        }
     }
 }

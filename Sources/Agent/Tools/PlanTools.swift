@@ -23,7 +23,8 @@ struct TodoStageTool: Tool {
         description: """
             Stage todos for the tactical phase. Each has a title and an acceptance criterion, and may have a check: a \
             shell command that exits with 0 when the todo is done. The checks are run before the job is accepted as \
-            complete. Ids are given to them (t1, t2, …).
+            complete: in the project tree, with the programs of the image and an empty home. What a check needs beside \
+            them lies in the tree (a virtual environment, for example). Ids are given to them (t1, t2, …).
             """,
         inputSchema: schema(
             [
@@ -90,6 +91,13 @@ struct TodoUpdateTool: Tool {
             throw .refused(ToolRefusal("There is no status \(word); there are \(known)."))
         }
         let evidence = try call.input.optionalText("evidence")
+        if evidence != nil, let failed = call.state.failedCall(before: call.id) {
+            throw .refused(
+                ToolRefusal(
+                    "\(id) stays as it is: the call \(failed.call.tool) before this one, in the same answer, "
+                        + "\(failed.outcome == .interrupted ? "was interrupted" : "failed"). Look at its result, then update "
+                        + "the todo."))
+        }
         if status == .done || status == .dropped || status == .blocked, evidence == nil {
             throw .refused(ToolRefusal("\(word) needs \"evidence\"."))
         }

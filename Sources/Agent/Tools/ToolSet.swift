@@ -5,7 +5,10 @@ package struct ToolSet {
     package init(_ all: [any Tool]) { self.all = all }
 
     /// The tools of a job.
-    package init(commands: JailedCommands, background: BackgroundCommands, tree: ProjectTree, longestCommand: Int64) {
+    package init(
+        commands: JailedCommands, background: BackgroundCommands, tree: ProjectTree, longestCommand: Int64,
+        hasAcceptance: Bool
+    ) {
         self.init([
             ExecuteTool(commands: commands, longest: longestCommand, background: background),
             BackgroundTool(background: background),
@@ -20,7 +23,7 @@ package struct ToolSet {
             BeginTacticalTool(),
             EndPhaseTool(),
             AskHumanTool(),
-            JobCompleteTool(),
+            JobCompleteTool(hasAcceptance: hasAcceptance),
         ])
     }
 

@@ -21,6 +21,8 @@ int cjail_landlock_enter(int ruleset);
 
 // Opens a file or folder only to name it (O_PATH), close-on-exec.
 int cjail_open_path(const char *path);
+// The same of a path that no symbolic link is a part of: -ELOOP if one is (openat2, RESOLVE_NO_SYMLINKS).
+int cjail_open_straight(const char *path);
 // A folder beneath the folder that `root` is open on, as clinux_open_beneath; links on the way may be followed.
 int cjail_open_folder_beneath(int root, const char *path);
 

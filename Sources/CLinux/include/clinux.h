@@ -21,6 +21,8 @@ int clinux_prctl(int option, unsigned long a, unsigned long b, unsigned long c, 
 // openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, and RESOLVE_NO_SYMLINKS if `no_symlinks`: opens `path`
 // under `directory`, never outside it.
 int clinux_open_beneath(int directory, const char *path, int flags, unsigned int mode, int no_symlinks);
+// Opens a path that no symbolic link is a part of (openat2, RESOLVE_NO_SYMLINKS); -ELOOP if one is.
+int clinux_open_straight(const char *path, int flags);
 
 // pipe2(2) with O_CLOEXEC: ends[0] reads, ends[1] writes.
 int clinux_pipe(int ends[2]);

@@ -8,6 +8,8 @@ struct CommandPipe: ~Copyable {
     private var rest: ArraySlice<UInt8> = []
     private var current: String?
     private var resendAt: Int64 = 0
+    /// What is to be said of the journal.
+    private var statement: JournalStatement?
 
     /// Milliseconds after which a command is given again: half of it may have been lost with a process.
     private static let patience: Int64 = 10_000
@@ -22,10 +24,17 @@ struct CommandPipe: ~Copyable {
     /// To be polled for writing while `isWaiting`.
     var number: Int32 { descriptor }
 
+    /// Has the loop told of the journal, by the next `send`.
+    mutating func tell(_ statement: JournalStatement) { self.statement = statement }
+
     /// Sees to it that the command gets to the loop; to be called in every round while it is not recorded.
     mutating func send(_ command: Command?) {
         guard descriptor >= 0 else { return }
         // A line is finished whatever has become of its command: half of one would spoil the next.
+        if rest.isEmpty, let statement {
+            rest = Array(statement.line.utf8)[...]
+            self.statement = nil
+        }
         if rest.isEmpty, let command, command.id != current || Clock.monotonic >= resendAt {
             current = command.id
             rest = Array(command.line.utf8)[...]

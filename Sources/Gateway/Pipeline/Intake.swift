@@ -16,6 +16,10 @@ struct Intake {
     /// The last event of the journal among them.
     private var waitingJournal: JournalCursor?
     private var dropped = 0
+    /// The epoch whose process last recorded that the journal ends earlier than the job had got; 0 if none has.
+    private var restoredIn: Int64 = 0
+    /// A process has taken the job over since this was last looked at.
+    private var hasNewOwner = false
 
     private static let waitingLimit = 4 << 20
     private static let journalBatch = 100
@@ -40,7 +44,7 @@ struct Intake {
             for event in events {
                 if event.seq == spool.journal.seq { mark = event.mark }
                 // It follows the acquisition of the process that put the backup in place.
-                if case .restored = event.event { restoration = event.seq - 2 }
+                if case .restored = event.event { (restoration, restoredIn) = (event.seq - 2, event.epoch) }
                 if event.seq <= spool.journal.seq { projection.fold(event) }
             }
             guard let end = events.last else { break }
@@ -69,6 +73,20 @@ struct Intake {
         add(told)
     }
 
+    /// Whether the journal lacks an event that was published, and does not say so itself.
+    ///
+    /// - Throws: `StoreError` if the journal cannot be read.
+    func lacks(_ cursor: JournalCursor) throws(StoreError) -> Bool {
+        guard cursor.seq > 0, !cursor.mark.isEmpty, cursor.epoch >= restoredIn else { return false }
+        return try journal.events(after: cursor.seq - 1, limit: 1).first?.mark != cursor.mark
+    }
+
+    /// Whether a process has taken the job over since the last call.
+    mutating func takeNewOwner() -> Bool {
+        defer { hasNewOwner = false }
+        return hasNewOwner
+    }
+
     /// Adds a record that is not of the journal.
     mutating func add(_ entry: SpoolEntry) {
         let ready = RecordBounds.bounded(redactor.redact(entry))
@@ -92,6 +110,8 @@ struct Intake {
         guard waitingJournal == nil else { return false }
         let events = try journal.events(after: spool.journal.seq, limit: Self.journalBatch)
         for event in events {
+            if case .acquired = event.event { hasNewOwner = true }
+            if case .restored = event.event { restoredIn = event.epoch }
             var entry = RecordBounds.bounded(redactor.redact(projection.entry(for: event)))
             entry.journal = JournalCursor(seq: event.seq, mark: event.mark)
             waiting.append(entry)

@@ -28,6 +28,10 @@ package final class Pipeline {
     private var journalDue: Int64 = 0
     private var storeDue: Int64 = 0
     private var notes = NoteGate()
+    /// How far the journal was, by those who know.
+    private var witnesses: [(name: String, cursor: JournalCursor)] = []
+    /// A sink that could not yet be asked; empty if there is none.
+    private var unasked = ""
 
     private static let beatInterval: Int64 = 2000
     private static let journalInterval: Int64 = 250
@@ -67,8 +71,15 @@ package final class Pipeline {
                     "the spool was damaged and is set aside as \(aside); the journal is shipped again from its beginning",
                     name: "spool_damaged", severity: .error))
         }
-        try awaitSinks()
+        let stored = spool.journal
+        let held = try awaitSinks()
         try catchUp()
+        witnesses =
+            [("the log's spool", stored)]
+            + held.compactMap { held in
+                held.journal.map { ("what NATS holds", $0) }
+            }
+        tellOfJournal()
     }
 
     deinit { buffer.deallocate() }
@@ -80,22 +91,37 @@ package final class Pipeline {
 
     /// Waits until the sinks are made. A new spool also has to know what they hold of this job already: a number that
     /// a stream or a file has seen before would pass for a repetition.
-    private func awaitSinks() throws(GatewayError) {
+    ///
+    /// - Returns: what the sinks hold, as far as they have said so.
+    private func awaitSinks() throws(GatewayError) -> [Holding] {
         let deadline = Deadline.after(milliseconds: Self.startPatience)
         while feeds.contains(where: { $0.start == nil }), !deadline.hasPassed {
             bell.wait(deadline.remaining)
             settle()
             beat()
         }
-        var highest = Holding.nothing
+        var known: [Holding] = []
         for feed in feeds {
             switch feed.start {
             case .unusable(let error)?: throw GatewayError(.configuration, error.description)
-            case .ready(let held?)? where held.seq > highest.seq: highest = held
-            default: break
+            case .ready(let held?)?: known.append(held)
+            default: unasked = feed.worker.name
             }
         }
+        let highest = known.max { $0.seq < $1.seq } ?? .nothing
         if spool.isNew, highest.seq > 0 { spool.goOn(after: highest) }
+        return known
+    }
+
+    /// Tells the loop whether the log knows of events that the journal has not.
+    private func tellOfJournal() {
+        var statement = JournalStatement(unasked: unasked)
+        for (name, cursor) in witnesses where (try? intake.lacks(cursor)) == true {
+            statement.beyond = cursor.seq
+            statement.witness = name
+        }
+        commandPipe.tell(statement)
+        commandPipe.send(nil)
     }
 
     /// Waits for a journal that can be read: the loop, which starts with us, may be putting a backup in its place, and may
@@ -164,6 +190,7 @@ package final class Pipeline {
         journalDue = Clock.monotonic + Self.journalInterval
         do throws(StoreError) {
             if try intake.readJournal(spool) { journalDue = 0 }
+            if intake.takeNewOwner() { tellOfJournal() }
         } catch {
             // The next process finds out what of it is shipped already.
             guard error.kind != .replaced else { throw GatewayError(.internalError, error.description) }
@@ -189,6 +216,11 @@ package final class Pipeline {
     private func settle() {
         for index in feeds.indices {
             if let record = feeds[index].settle(spool) { intake.add(SpoolEntry(record)) }
+            if let late = feeds[index].takeLate() {
+                unasked = ""
+                if let journal = late.journal { witnesses.append(("what NATS holds", journal)) }
+                tellOfJournal()
+            }
         }
     }
 
@@ -203,7 +235,7 @@ package final class Pipeline {
     }
 
     private func takeCommands() {
-        guard let worker = commandWorker else { return }
+        guard let worker = commandWorker else { return commandPipe.send(nil) }
         for text in worker.takeNotes() {
             intake.add(.gateway(text, name: "command_refused", severity: .warn))
         }

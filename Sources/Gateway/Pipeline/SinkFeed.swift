@@ -13,6 +13,8 @@ struct SinkFeed {
     private var nextNote: Int64 = 0
     /// What it held at its start, once it has said so.
     private(set) var start: SinkWorker.Report?
+    /// What it holds of the job, when it could be asked only later; to be taken by the pipeline.
+    private var late: Holding?
 
     private static let batchCount = 500
     private static let batchBytes = 1 << 20
@@ -34,6 +36,8 @@ struct SinkFeed {
                 isBusy = false
             case .unusable:
                 start = report
+            case .holds(let held):
+                late = held
             case .taken(let seq):
                 isBusy = false
                 let isProgress = seq > spool.cursor(of: worker.name)
@@ -51,6 +55,11 @@ struct SinkFeed {
             }
         }
         return note
+    }
+
+    mutating func takeLate() -> Holding? {
+        defer { late = nil }
+        return late
     }
 
     private mutating func backOff() {

@@ -105,7 +105,9 @@ struct EventDescription {
             "gen_ai.response.finish_reasons": [.string(event.stop.rawValue)], "duration_ms": .int(event.duration),
         ]
         if !thoughts.isEmpty { attributes["thinking"] = .string(thoughts.joined(separator: "\n")) }
-        if let usage = event.usage {
+        if let estimate = event.estimate {
+            attributes["agent.usage.estimated_tokens"] = .int(Int64(estimate))
+        } else if let usage = event.usage {
             attributes["gen_ai.usage.input_tokens"] = .int(Int64(usage.input))
             attributes["gen_ai.usage.output_tokens"] = .int(Int64(usage.output))
         }

@@ -61,12 +61,8 @@ package struct JournalProjection {
     }
 
     private var progress: [String: JSON] {
-        let spent = state.spent
-        return [
-            "steps": .int(Int64(spent.steps)), "input_tokens": .int(Int64(spent.inputTokens)),
-            "output_tokens": .int(Int64(spent.outputTokens)), "lost_tokens": .int(Int64(spent.lostTokens)),
-            "cost_usd": spent.hasUnknownCost ? .null : .double(spent.cost), "wall_ms": .int(spent.wall),
-            "todos": .array(state.todos.map(EventDescription.json)),
-        ]
+        var progress = state.spent.json.object ?? [:]
+        progress["todos"] = .array(state.todos.map(EventDescription.json))
+        return progress
     }
 }

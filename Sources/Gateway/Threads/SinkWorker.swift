@@ -22,6 +22,8 @@ final class SinkWorker: Sendable {
     enum Report: Equatable {
         /// The sink is made, and holds this of an earlier spool; nil if it cannot tell.
         case ready(Holding?)
+        /// It could not tell at its start, and now it can.
+        case holds(Holding)
         case unusable(SinkError)
         case taken(Int64)
         case failed(SinkError)
@@ -75,8 +77,14 @@ final class SinkWorker: Sendable {
     private func run(_ plan: SinkPlan, _ spool: String) {
         do throws(SinkError) {
             var sink = try plan.make(spool)
-            report(.ready(sink.lastTaken()))
+            let held = sink.lastTaken()
+            var isAsked = held != nil
+            report(.ready(held))
             while let batch = next() {
+                if !isAsked, let held = sink.lastTaken() {
+                    isAsked = true
+                    report(.holds(held))
+                }
                 do throws(SinkError) {
                     report(.taken(try sink.deliver(batch)))
                 } catch {

@@ -46,13 +46,13 @@ package final class Broker {
     private static let signalPause: Int64 = 50
     private static let listenerToken = Int64.max
 
-    /// - Throws: `JailFailure` if the janitor has no descriptors left.
-    package init(_ request: JailRequest, listener: consuming Descriptor) throws(JailFailure) {
+    /// - Throws: `SystemError` if the janitor has no descriptors left.
+    package init(_ request: JailRequest, listener: consuming Descriptor) throws(SystemError) {
         let number = cbroker_set()
-        guard number >= 0 else { throw Self.failure("epoll_create1", number) }
+        guard number >= 0 else { throw SystemError("epoll_create1", code: -number) }
         let events = Descriptor(adopting: number)
         let result = cbroker_watch(number, listener.number, 0, Self.listenerToken)
-        guard result == 0 else { throw Self.failure("epoll_ctl", result) }
+        guard result == 0 else { throw SystemError("epoll_ctl", code: -result) }
         self.listener = listener
         self.events = events
         policy = request.network
@@ -64,10 +64,6 @@ package final class Broker {
             limit.rlim_cur = limit.rlim_max
             _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         }
-    }
-
-    private static func failure(_ call: String, _ code: Int32) -> JailFailure {
-        JailFailure(.descriptors, SystemError(call, code: -code), "too many files are open")
     }
 
     deinit {

@@ -16,7 +16,7 @@ struct BrokerFolders: ~Copyable {
     init(_ request: JailRequest) {
         var folders: [Folder] = []
         for path in [request.project, request.home, request.temporary, JailGrants.sharedMemory] {
-            let number = cjail_open_path(path)
+            let number = path == JailGrants.sharedMemory ? cjail_open_path(path) : cjail_open_straight(path)
             // The rules have looked at them; /dev/shm need not be there.
             if number < 0 { continue }
             var names = [Self.parts(Array(path.utf8))]

@@ -1,3 +1,5 @@
+import Contracts
+
 /// Rights to files, as Landlock names them (linux/landlock.h, LANDLOCK_ACCESS_FS_*).
 package struct FileRights: OptionSet, Hashable, Sendable {
     package let rawValue: UInt64
@@ -45,6 +47,18 @@ package struct FileRights: OptionSet, Hashable, Sendable {
     package static let ofFiles: FileRights = [
         .execute, .writeFile, .readFile, .truncate, .deviceControl, .resolveSocket,
     ]
+}
+
+extension FileRights {
+    init(_ access: JailGrants.Access) {
+        self =
+            switch access {
+            case .readAndWrite: .readAndWrite
+            case .device: .device
+            case .readAndExecute: .readAndExecute
+            case .read: .read
+            }
+    }
 }
 
 /// Rights to TCP ports (LANDLOCK_ACCESS_NET_*, ABI 4). A grant would be by port, for every host: there is none.

@@ -1,4 +1,5 @@
 import CLinux
+import Contracts
 import Glibc
 package import LinuxSystem
 
@@ -44,7 +45,7 @@ package struct Ruleset: ~Copyable {
         _ grant: JailPlan.PathGrant, handled: FileRights, to ruleset: Int32
     ) throws(JailFailure) -> FileIdentity? {
         var rights = grant.rights.intersection(handled)
-        let number = cjail_open_path(grant.path)
+        let number = grant.isOptional ? cjail_open_path(grant.path) : cjail_open_straight(grant.path)
         if number < 0 {
             let error = SystemError("open", code: -number, subject: grant.path)
             if grant.isOptional, error.code == ENOENT || error.code == ENOTDIR { return nil }

@@ -4,23 +4,13 @@ import LinuxSystem
 
 /// The command sees the programs, its project, its home and its temporary folder, and nothing else.
 ///
-/// Read-write: project (in TACTICAL; read and execute in STRATEGIC), home, tmp, /dev/shm and the usual devices. Read and
-/// execute: where Debian keeps programs and their settings. Read: /proc and /sys. Everything else — the checkpoints, the
-/// secrets, other users' files — cannot be opened, made, removed, renamed or cut.
+/// Read-write: project (in TACTICAL; read and execute in STRATEGIC), home, tmp. Besides what `JailGrants` lists. Everything
+/// else — the checkpoints, the secrets, other users' files — cannot be opened, made, removed, renamed or cut.
 ///
 /// Not closed, because Landlock has no hook there: stat, chmod, chown, utime, setxattr and inotify on a path outside,
 /// within what the file modes allow.
 package struct FilesRule: JailRule {
     package let name = "files"
-
-    private static let programs = [
-        "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/etc",
-    ]
-
-    /// Without ptmx, pts and shm neither openpty nor Python's multiprocessing works.
-    static let devices = [
-        "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts",
-    ]
 
     package init() {}
 
@@ -38,7 +28,9 @@ package struct FilesRule: JailRule {
             plan.grant(.readAndWrite, beneath: project)
         case .strategic:
             // Landlock adds up the grants on the way to a file: a writable folder above the project would open it.
-            for (option, folder) in [("--home", home), ("--tmp", temporary), ("/dev/shm", "/dev/shm")]
+            for (option, folder) in [
+                ("--home", home), ("--tmp", temporary), (JailGrants.sharedMemory, JailGrants.sharedMemory),
+            ]
             where Self.overlap(project, folder) {
                 throw JailFailure(
                     .files,
@@ -49,13 +41,15 @@ package struct FilesRule: JailRule {
         }
         plan.grant(.readAndWrite, beneath: home)
         plan.grant(.readAndWrite, beneath: temporary)
-        plan.grant(.readAndWrite, beneath: "/dev/shm", isOptional: true)
-        for device in Self.devices { plan.grant(.device, beneath: device, isOptional: true) }
-        for path in Self.programs { plan.grant(.readAndExecute, beneath: path, isOptional: true) }
-        for path in ["/proc", "/sys"] { plan.grant(.read, beneath: path, isOptional: true) }
+        for place in JailGrants.places {
+            plan.grant(FileRights(place.access), beneath: place.path, isOptional: true)
+        }
     }
 
-    /// The folder's path without links. The root is refused: a grant on it leaves nothing closed.
+    /// The folder, if no part of its path is a link: a command may write the folder that another one lies in, and a link
+    /// that it puts there would be granted in the place of what it leads to. The ruleset opens it so too.
+    ///
+    /// The root is refused: a grant on it leaves nothing closed.
     private static func folder(_ option: String, _ path: String) throws(JailFailure) -> String {
         guard let resolved = realpath(path, nil) else {
             throw JailFailure(
@@ -63,6 +57,10 @@ package struct FilesRule: JailRule {
         }
         defer { free(resolved) }
         let real = String(cString: resolved)
+        guard real.utf8.elementsEqual(path.utf8) else {
+            throw JailFailure(
+                .files, code: ELOOP, "\(option) \(path) leads to \(real): give the path that no link is a part of")
+        }
         var information = stat()
         guard stat(real, &information) == 0 else {
             throw JailFailure(.files, SystemError.last("\(option)", subject: real), "make the folder reachable")

@@ -1,4 +1,5 @@
 package import CLinux
+import Contracts
 import Glibc
 
 /// The rules for system calls, assembled into the BPF program that the kernel runs before each call.

@@ -79,19 +79,3 @@ package struct ProjectRestoration {
         }
     }
 }
-
-/// Removes what is there under that name, a folder with all that is in it, following no link; nothing is no error.
-///
-/// For a folder that nobody else writes to.
-func removeTree(_ path: String) throws(SystemError) {
-    var status = stat()
-    guard lstat(path, &status) == 0 else { return }
-    guard status.st_mode & S_IFMT == S_IFDIR else {
-        try retrying("unlink", subject: path) { unlink(path) }
-        return
-    }
-    // A folder of the archive may be one that its owner may not write to.
-    try retrying("chmod", subject: path) { chmod(path, 0o700) }
-    for name in try namesInFolder(path) { try removeTree(path + "/" + name) }
-    try retrying("rmdir", subject: path) { rmdir(path) }
-}

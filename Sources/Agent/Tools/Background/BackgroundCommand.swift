@@ -25,6 +25,8 @@ final class BackgroundCommand {
     private(set) var result: CommandResult?
     /// Whether we had it killed while it ran.
     private(set) var wasKilled = false
+    /// Whether it was ended for the room that it took.
+    var gaveRoom = false
 
     /// Bytes that are taken in a second.
     private static let most = 16 << 20

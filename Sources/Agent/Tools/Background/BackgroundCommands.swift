@@ -49,10 +49,12 @@ package final class BackgroundCommands {
 
     /// Starts a command.
     ///
-    /// - Throws: `JailUnavailable` if agent-jail cannot be started.
-    func start(
-        _ text: String, id: String, profile: JailProfile, timeout: Int64
-    ) throws(JailUnavailable) -> BackgroundCommand {
+    /// - Throws: `ToolFailure`: refused if the pod has no process or memory left for it, `noJail` if agent-jail cannot be
+    ///   started.
+    func start(_ text: String, id: String, profile: JailProfile, timeout: Int64) throws(ToolFailure)
+        -> BackgroundCommand
+    {
+        _ = commands.folders.mend(program: commands.program)
         do throws(SystemError) {
             var request = commands.request(["bash", "-c", text], profile: profile, timeout: timeout)
             // The one in the foreground goes first when the pod's memory runs out: it is the likelier one, and there is no
@@ -65,7 +67,8 @@ package final class BackgroundCommands {
             running.append(command)
             return command
         } catch {
-            throw JailUnavailable("the command cannot be started through \(commands.program): \(error)")
+            guard error.isScarcity else { throw .noJail(commands.unavailable(error)) }
+            throw .refused(ToolRefusal("Not run: \(error). \(CommandResult.scarcityAdvice)"))
         }
     }
 
@@ -95,11 +98,25 @@ package final class BackgroundCommands {
         sort()
     }
 
+    /// Ends all that run, so that another command can be started. They are among those that `takeEnded` gives next.
+    ///
+    /// - Returns: whether any ran.
+    package func endForRoom() -> Bool {
+        pump()
+        let last = running
+        for command in last {
+            command.end(buffer)
+            command.gaveRoom = true
+        }
+        sort()
+        return !last.isEmpty
+    }
+
     /// Those that have ended since the last call, as events for the journal.
     package func takeEnded() -> [Event] {
         pump()
         defer { ended = [] }
-        return ended.map { event(of: $0, how: $0.wasKilled ? .killed : .finished) }
+        return ended.map { event(of: $0, how: $0.gaveRoom ? .scarcity : $0.wasKilled ? .killed : .finished) }
     }
 
     /// Ends all that still run.
@@ -126,10 +143,14 @@ package final class BackgroundCommands {
             text =
                 "The background command \(command.id) (`\(command.shortText)`) is no longer running: the process was "
                 + "told to stop. "
+        case .scarcity:
+            text =
+                "The background command \(command.id) (`\(command.shortText)`) was ended: the pod had no process or memory "
+                + "left to start another command. "
         case .lost, .job: break
         }
         if how == .finished { text += result?.content.clipped(4000) ?? "" }
-        if how == .phase || how == .stopped {
+        if [.phase, .stopped, .scarcity].contains(how) {
             text += "It had printed \(command.printed.bytes) bytes:\n" + command.printed.text.clipped(4000)
         }
         return .backgroundEnded(.init(call: command.id, how: how, content: text, facts: result?.facts ?? [:]))

@@ -61,13 +61,8 @@ extension ExecuteTool {
                     "\(BackgroundCommands.limit) background commands are running (\(background.ids.joined(separator: ", "))),"
                         + " and there can be no more: kill one first."))
         }
-        let started: BackgroundCommand
-        do throws(JailUnavailable) {
-            started = try background.start(
-                command, id: call.id, profile: call.state.phase.commandProfile, timeout: Int64(seconds) * 1000)
-        } catch {
-            throw .noJail(error)
-        }
+        let started = try background.start(
+            command, id: call.id, profile: call.state.phase.commandProfile, timeout: Int64(seconds) * 1000)
         // Long enough to see a command that fails at once, and what a server says when it is ready.
         background.watch(started, attention: call.attention, until: .after(milliseconds: 300))
         if let problem = started.result?.missingJail {
