@@ -85,9 +85,11 @@ package struct JailedCommands: Sendable {
 
     /// What the jail is asked for: the same for the loop's tools and for `agent-init exec`.
     package func request(_ command: [String], profile: JailProfile, timeout: Int64) -> JailRequest {
+        var proxy = proxy
+        let granted = network.resolved(for: &proxy)
         var request = JailRequest(
             profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
-            network: network.resolved(), listening: network.listening, timeout: timeout, grace: grace,
+            network: granted, listening: network.listening, timeout: timeout, grace: grace,
             environment: environment.entries(folders: folders, proxy: proxy, network: network), command: command)
         request.limits = limits
         return request
