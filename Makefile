@@ -1,8 +1,10 @@
 # The commands of this project. `make` alone explains them.
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test demo bench format lint image clean
+.PHONY: help deps build test demo bench format lint image example clean
 
+# What builds images, asked for only by the targets that do.
+CONTAINERS = $(or $(shell command -v podman || command -v docker),$(error this target needs podman or docker))
 SWIFT_SOURCES := Package.swift Sources Tests $(wildcard Benchmarks)
 
 help: ## Show this list
@@ -41,9 +43,12 @@ lint: ## Fail on any Swift source that is not in the project's format, and on a 
 	swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)
 	scripts/check-dependencies --sources
 
-image: ## Build the container image agent-init:latest with podman or docker
-	@command -v podman >/dev/null || command -v docker >/dev/null || { echo 'make image needs podman or docker' >&2; exit 1; }
-	$$(command -v podman || command -v docker) build --file images/Dockerfile --tag agent-init:latest .
+image: ## Build the container image agent-init:latest with podman or docker; TOOLS="make gcc" adds Debian packages
+	$(CONTAINERS) build --file images/Dockerfile --build-arg TOOLS="$(TOOLS)" --tag agent-init:latest .
+
+example: ## Build the two images of examples/k8s: agent-example, which can compile C, and egress-proxy
+	$(CONTAINERS) build --file images/Dockerfile --build-arg TOOLS="make gcc libc6-dev" --tag agent-example:latest .
+	$(CONTAINERS) build --file images/egress-proxy.Dockerfile --tag egress-proxy:latest images
 
 clean: ## Remove everything that was built
 	rm -rf .build

@@ -20,7 +20,8 @@ struct ProxyAddressTests {
         var proxy = Settings.Proxy()
         proxy.https = url
         proxy.http = "http://elsewhere:80"
-        proxy.replace("egress.agents.svc", by: try #require(IPAddress("10.96.0.31")))
+        let address = try #require(IPAddress("10.96.0.31"))
+        proxy.replace("egress.agents.svc", by: address)
         #expect(proxy.https == replaced)
         #expect(proxy.http == "http://elsewhere:80")
     }
@@ -29,7 +30,8 @@ struct ProxyAddressTests {
         var proxy = Settings.Proxy()
         proxy.https = "http://egress:3128"
         proxy.http = "http://egress:3129"
-        proxy.replace("egress", by: try #require(IPAddress("fd00::31")))
+        let address = try #require(IPAddress("fd00::31"))
+        proxy.replace("egress", by: address)
         #expect(proxy.https == "http://[fd00::31]:3128")
         #expect(proxy.http == "http://[fd00::31]:3129")
     }

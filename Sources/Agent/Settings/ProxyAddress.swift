@@ -1,4 +1,4 @@
-import Contracts
+package import Contracts
 
 extension Settings.Proxy {
     /// Host and port of each proxy, once. Without a port it is what its scheme says: 80, or 443 for https.
