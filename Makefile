@@ -12,26 +12,31 @@ help: ## Show this list
 	@echo
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo
-	@echo 'A fresh Debian 12 needs only Swift 6.2 or later, git and make; the rest is installed when it is missing.'
+	@echo 'Debian 12 with Linux 6.12 or later needs only Swift 6.2 or later, git and make; the rest is installed when it is'
+	@echo 'missing. Its own kernel is 6.1, with which no command runs: scripts/check-kernel says what to do.'
 	@echo 'The programs are in .build/release: agent-init, agent-jail, agentd.'
 
 deps: ## Install what building, the demo and the tests need (Debian and PyPI packages)
 	scripts/install-dependencies build demo test
 
 build: ## Build the three programs (release; about 4 minutes the first time)
+	scripts/check-kernel --warn
 	scripts/install-dependencies build
 	swift build -c release
 
 test: ## Lint, check the layering, build, run all tests; ends with "N passed, N failed"
+	scripts/check-kernel
 	scripts/install-dependencies build demo test
 	scripts/test
 
 demo: ## Watch an agent mend a program, get killed, and finish
+	scripts/check-kernel
 	scripts/install-dependencies build demo
 	swift build -c release
 	scripts/demo
 
 bench: ## Run each part beside its peers and print one table
+	scripts/check-kernel
 	scripts/install-dependencies build bench
 	swift build -c release
 	Benchmarks/run
