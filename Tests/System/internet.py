@@ -9,7 +9,9 @@ import pathlib
 import subprocess
 import time
 
-from container import AS_ROOT, run
+import pytest
+
+from container import run
 
 HERE = pathlib.Path(__file__).resolve().parent
 STARTS = 20
@@ -22,9 +24,14 @@ PROXY, NATS = "10.96.0.31", "10.96.0.42"
 PUBLIC = [DNS, SITE, SITE6, LLM, EVIL]
 PRIVATE = [
     "10.0.0.5", "172.16.0.5", "172.31.255.5", "192.168.0.5", "100.64.0.5", "192.0.0.192", "198.18.0.5", "169.254.169.254",
-    "169.254.20.10", "fd00:ec2::254", "fc00::5", "fec0::5", "64:ff9b::a9fe:a9fe", "2002:a00:5::5", "2001::a00:5", "1::5",
+    "169.254.20.10", "240.0.0.5", "fd00:ec2::254", "fc00::5", "fec0::5", "64:ff9b::a9fe:a9fe", "2002:a00:5::5", "2001::a00:5",
+    # One of each part of IPv6 that is not global unicast, 2000::/3.
+    "::ffff:0:a00:5", "1::5", "2::5", "4::5", "8::5", "10::5", "20::5", "40::5", "80::5", "100::5", "200::5", "400::5",
+    "800::5", "1000::5", "4000::5", "8000::5",
 ]  # fmt: skip
-"""Beside the loopbacks: private networks, metadata services, NodeLocal DNS, NAT64, 6to4, Teredo."""
+"""Beside the loopbacks: private networks, metadata services, NodeLocal DNS, NAT64, 6to4, Teredo, what is reserved."""
+
+NEEDS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root may make a network namespace")
 
 NAMES = {
     "dns": [[DNS]],
@@ -49,7 +56,9 @@ class Internet:
     # MARK: Life
 
     def __enter__(self):
-        run(*AS_ROOT, "ip", "netns", "add", self.name)
+        # One that was left by a run that was killed, if its pid has come again.
+        subprocess.run(["ip", "netns", "delete", self.name], capture_output=True, timeout=60)
+        run("ip", "netns", "add", self.name)
         try:
             self.furnish()
         except BaseException:
@@ -58,12 +67,12 @@ class Internet:
         return self
 
     def furnish(self):
-        run(*AS_ROOT, "ip", "-netns", self.name, "link", "set", "lo", "up")
+        run("ip", "-netns", self.name, "link", "set", "lo", "up")
         for address in [*PUBLIC, *PRIVATE, PROXY, NATS]:
-            run(*AS_ROOT, "ip", "-netns", self.name, "address", "add", address, "dev", "lo")
+            run("ip", "-netns", self.name, "address", "add", address, "dev", "lo")
         # What `ip netns exec` lays over /etc/resolv.conf.
-        run(*AS_ROOT, "install", "--directory", f"/etc/netns/{self.name}")
-        run(*AS_ROOT, "tee", f"/etc/netns/{self.name}/resolv.conf", input=f"nameserver {DNS}\n")
+        run("install", "--directory", f"/etc/netns/{self.name}")
+        run("tee", f"/etc/netns/{self.name}/resolv.conf", input=f"nameserver {DNS}\n")
         alternatives = ",".join(f"DNS:{name}" for name in ("example.org", "*.example.org", "api.anthropic.com"))
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
             "-subj", "/CN=the internet of a test", "-addext", f"subjectAltName={alternatives}",
@@ -78,13 +87,13 @@ class Internet:
         if self.process:
             self.process.terminate()
             self.process.wait(timeout=STARTS)
-        run(*AS_ROOT, "ip", "netns", "delete", self.name)
-        run(*AS_ROOT, "rm", "--recursive", "--force", f"/etc/netns/{self.name}")
+        run("ip", "netns", "delete", self.name)
+        run("rm", "--recursive", "--force", f"/etc/netns/{self.name}")
 
     @property
     def inside(self):
         """The beginning of a command line that is run in there, with its names."""
-        return [*AS_ROOT, "ip", "netns", "exec", self.name]
+        return ["ip", "netns", "exec", self.name]
 
     def start(self, *command):
         """Starts a program in there."""

@@ -90,11 +90,18 @@ def mount(pod, name, path, place):
 
 
 class Played:
-    """One pod with what its volumes name, from its start to the end of the `with` block."""
+    """One pod with what its volumes name, from its start to the end of the `with` block. Its name and theirs are of this run
+    alone; `workload` is the name in the manifests."""
 
     def __init__(self, folder, network, pod):
         self.folder, self.network, self.pod, self.others = pathlib.Path(folder), network, pod, mounted_by(pod)
-        self.name = pod["metadata"]["name"]
+        self.workload = pod["metadata"]["name"]
+        self.name = pod["metadata"]["name"] = f"{self.workload}-{os.getpid()}"
+        for other in self.others:
+            other["metadata"]["name"] = self.own(other["metadata"]["name"])
+        for volume in pod["spec"]["volumes"]:
+            for kind in SOURCES.keys() & volume.keys():
+                volume[kind][SOURCES[kind][1]] = self.own(volume[kind][SOURCES[kind][1]])
         self.folder.mkdir(mode=0o755)
         # Options that `podman run` has as words and `kube play` has not.
         (self.folder / "seccomp.json").write_text(json.dumps(seccomp.runtime_default()))
@@ -108,16 +115,23 @@ class Played:
                 container.lay_secrets(laid, manifest("Secret", secret["secretName"])["stringData"])
                 volume["hostPath"] = {"path": str(laid), "type": "Directory"}
 
+    def own(self, name):
+        return f"{self.name}.{name}"
+
     def podman(self, *arguments, timeout=120):
         # In the network namespace; the mounts are the machine's, so that every call of podman sees the same.
-        line = [*container.AS_ROOT, "env", f"CONTAINERS_CONF={self.folder}/containers.conf"]
+        line = ["env", f"CONTAINERS_CONF={self.folder}/containers.conf"]
         line += ["nsenter", f"--net=/run/netns/{self.network.name}", *container.PODMAN]
         return container.run(*line, *arguments, timeout=timeout)
 
     def __enter__(self):
         (self.folder / "pod.yaml").write_text(yaml.safe_dump_all([*self.others, self.pod]))
-        self.remove()
-        self.podman("kube", "play", "--network=host", self.folder / "pod.yaml")
+        try:
+            self.podman("kube", "play", "--network=host", self.folder / "pod.yaml")
+        except BaseException:
+            # An init container that fails, for one.
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception):
@@ -127,7 +141,6 @@ class Played:
         self.remove()
 
     def remove(self):
-        """Also what a test run that was killed has left."""
         self.podman("pod", "rm", "--force", "--ignore", "--time=0", self.name)
         for other in self.others:
             # A ConfigMap too is a volume of its name.

@@ -17,6 +17,8 @@ from internet import EVIL, LLM, PRIVATE, PROXY, SITE, SITE6
 from job import eventually
 from sandbox import Sandbox
 
+pytestmark = internet.NEEDS_ROOT
+
 HANGS = 120
 NAMED = "http://egress-proxy.agents.svc:3128"
 OPEN, HASTY = 3129, 3130
@@ -125,8 +127,6 @@ def play(network, images, name, **changes):
     pod["metadata"]["name"] = name
     played = kube_play.Played(network.folder.parent / name, network, pod)
     [configuration] = played.others
-    configuration["metadata"]["name"] = name
-    pod["spec"]["volumes"][0]["configMap"]["name"] = name
     text = configuration["data"]["squid.conf"]
     for old, new in changes.values():
         assert text.count(old) == 1, old
@@ -152,7 +152,7 @@ def proxy(network, example_images):
 @pytest.fixture(scope="module")
 def open_proxy(network, example_images):
     changes = {"port": ("http_port 3128", f"http_port {OPEN}"),
-               "rules": ("http_access deny manager", "http_access allow all")}
+               "rules": ("http_access deny CONNECT !https", "http_access allow all")}
     with listening(play(network, example_images, "open-proxy", **changes)) as played:
         yield played
 

@@ -18,6 +18,8 @@ from job import eventually
 from model_server_process import ModelServerProcess
 from turns import complete, done, execute, job_of, plan, todo, turn
 
+pytestmark = internet.NEEDS_ROOT
+
 HERE = pathlib.Path(__file__).resolve().parent
 JOB = kube_play.manifest("Job", "agent-example")
 NAME = JOB["metadata"]["name"]
@@ -112,12 +114,12 @@ CONTAINERS = [(one["metadata"]["name"], container["name"])
 
 def started(cluster, pod, name):
     """What podman says of a container."""
-    [played] = [one for one in (cluster.agent, cluster.proxy) if one.name == pod]
-    [seen] = json.loads(played.podman("inspect", "--type=container", f"{pod}-{name}"))
+    [played] = [one for one in (cluster.agent, cluster.proxy) if one.workload == pod]
+    [seen] = json.loads(played.podman("inspect", "--type=container", f"{played.name}-{name}"))
     return seen
 
 
-def test_the_containers_are_these():
+def test_these_are_the_containers_of_the_manifests():
     assert set(CONTAINERS) == {(NAME, "restore"), (NAME, "agent"), ("egress-proxy", "squid")}
 
 
