@@ -6,7 +6,9 @@ import tempfile
 
 import pytest
 
+import container
 import jailed
+import kube_play
 from init_box import Box
 from job import Job
 from model_client import SCRIPT
@@ -61,3 +63,25 @@ def sandbox():
     sandbox = Sandbox()
     yield sandbox
     sandbox.close()
+
+
+def programs_to_install():
+    container.need_tools()
+    return os.environ.get("AGENT_BIN_DIR", container.ROOT / ".build/release")
+
+
+@pytest.fixture(scope="session")
+def image():
+    """The project's image; a container test that cannot run fails."""
+    built = container.build(programs_to_install())
+    yield built
+    container.remove_image(built)
+
+
+@pytest.fixture(scope="session")
+def example_images():
+    """The images of examples/k8s, by their names in its manifests."""
+    built = kube_play.build(programs_to_install())
+    yield built
+    for name in built.values():
+        container.remove_image(name)

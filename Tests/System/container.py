@@ -74,19 +74,32 @@ def ensure_base():
         run(*AS_ROOT, "rm", "--recursive", "--one-file-system", tree)
 
 
-def build(programs):
-    """Builds images/Dockerfile with the three programs of a folder and returns the image's name, one of this run."""
+BUILD = ["build", "--pull=never", "--isolation", "chroot"]
+
+
+def build(programs, name="agent-init", arguments=()):
+    """Builds images/Dockerfile with the three programs of a folder and returns the image's name, one of this run.
+    `arguments`: further values for --build-arg."""
+    image, runtime = f"localhost/{name}-test:{os.getpid()}", f"localhost/{name}-runtime"
     with store(), tempfile.TemporaryDirectory(prefix="agent-init-image-") as context:
         ensure_base()
         for program in ("agent-init", "agent-jail", "agentd"):
             # Stripped, as the Dockerfile's own build stage does it.
             run("strip", "-o", f"{context}/{program}", pathlib.Path(programs) / program)
-        options = ["--pull=never", "--isolation", "chroot", "--build-arg", "BINARIES=prebuilt"]
+        options = [f"--build-arg={argument}" for argument in ("BINARIES=prebuilt", *arguments)]
         options += ["--file", ROOT / "images/Dockerfile"]
         # Tagged, so that the layer with Debian's packages is kept for the next run.
-        podman("build", *options, "--target", "runtime", "--tag", "localhost/agent-init-runtime", context, timeout=900)
-        image = f"localhost/agent-init-test:{os.getpid()}"
-        podman("build", *options, "--tag", image, context)
+        podman(*BUILD, *options, "--target", "runtime", "--tag", runtime, context, timeout=900)
+        podman(*BUILD, *options, "--tag", image, context)
+        return image
+
+
+def build_alone(file, name):
+    """Builds an image that has nothing of ours inside, and returns its name, one of this run."""
+    image = f"localhost/{name}-test:{os.getpid()}"
+    with store():
+        ensure_base()
+        podman(*BUILD, "--file", file, "--tag", f"localhost/{name}-runtime", "--tag", image, file.parent, timeout=900)
         return image
 
 
@@ -94,13 +107,28 @@ def limit(name, kind):
     """A limit that can be set: podman's default may be above the machine's own, which --ulimit=host does not mend, and
     it lowers its own process limit to 32768 before runc sets the container's."""
     soft, hard = (20000 if value == resource.RLIM_INFINITY else min(value, 20000) for value in resource.getrlimit(kind))
-    return f"--ulimit={name}={soft}:{hard}"
+    return f"{name}={soft}:{hard}"
+
+
+LIMITS = [limit("nofile", resource.RLIMIT_NOFILE), limit("nproc", resource.RLIMIT_NPROC)]
 
 
 def remove_image(image):
     podman("rmi", image)
     # What earlier builds left behind; the age spares a test run that is building at this moment.
     podman("image", "prune", "--force", "--filter", "until=1h")
+
+
+def lay_secrets(volume, secrets):
+    """Lays files as the kubelet does: mode 0440, in a dated folder behind the link `..data`."""
+    data = volume / "..2026_01_01"
+    data.mkdir(parents=True)
+    (volume / "..data").symlink_to(data.name)
+    for name, text in secrets.items():
+        (data / name).write_text(text)
+        (data / name).chmod(0o440)
+        (volume / name).symlink_to(f"..data/{name}")
+    run(*AS_ROOT, "chown", "--recursive", "--no-dereference", f"0:{AGENT}", volume)
 
 
 class Pod:
@@ -123,16 +151,7 @@ class Pod:
         self.termination_log.chmod(0o666)
 
     def put_secrets(self, secrets):
-        """Lays files as the kubelet does: mode 0440, in a dated folder behind the link `..data`."""
-        volume = self.folder / "secrets"
-        data = volume / "..2026_01_01"
-        data.mkdir(parents=True)
-        (volume / "..data").symlink_to(data.name)
-        for name, text in secrets.items():
-            (data / name).write_text(text)
-            (data / name).chmod(0o440)
-            (volume / name).symlink_to(f"..data/{name}")
-        run(*AS_ROOT, "chown", "--recursive", "--no-dereference", f"0:{AGENT}", volume)
+        lay_secrets(self.folder / "secrets", secrets)
 
     def start(self, environment, *arguments, entrypoint=None, memory="2g", mounts=None):
         """Starts a new container of this pod, its PID 1 the image's entrypoint, and returns it. `mounts`: folders of
@@ -142,7 +161,7 @@ class Pod:
             "--cap-drop=ALL", "--security-opt=no-new-privileges", f"--security-opt=seccomp={self.profile}",
             "--read-only", "--read-only-tmpfs=false", "--network=host",
             "--pids-limit=1024", f"--memory={memory}",
-            limit("nofile", resource.RLIMIT_NOFILE), limit("nproc", resource.RLIMIT_NPROC),
+            *(f"--ulimit={limit}" for limit in LIMITS),
             f"--volume={self.workspace}:/workspace", f"--volume={self.termination_log}:/dev/termination-log",
             f"--volume={self.local}:/home/agent/.local", f"--volume={self.tmp}:/tmp",
         ]  # fmt: skip

@@ -12,10 +12,13 @@ START_SECONDS = 20
 
 
 class ModelServerProcess:
-    """Runs the model server with `script` (a dict, or a file's path) in `folder`; ends it with the `with` block."""
+    """Runs the model server with `script` (a dict, or a file's path) in `folder`; ends it with the `with` block.
 
-    def __init__(self, script, folder):
+    `under`: a command line to be executed before it."""
+
+    def __init__(self, script, folder, under=()):
         self.folder = pathlib.Path(folder)
+        self.under = list(under)
         self.log_path = self.folder / "model-server.log"
         self.script_path = script
         if isinstance(script, dict):
@@ -26,7 +29,7 @@ class ModelServerProcess:
         port_file = self.folder / f"model-server.port.{os.getpid()}"
         port_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [str(PROGRAM), "--script", str(self.script_path), "--port", "0", "--log", str(self.log_path),
+            [*self.under, str(PROGRAM), "--script", str(self.script_path), "--port", "0", "--log", str(self.log_path),
              "--port-file", str(port_file)], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + START_SECONDS
         while not port_file.exists():

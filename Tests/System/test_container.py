@@ -1,7 +1,6 @@
 """The image in a container that is restricted as a pod is: a whole job, SIGTERM, SIGKILL, and what its jail hides."""
 import contextlib
 import json
-import os
 import pathlib
 import time
 
@@ -15,14 +14,6 @@ from turns import execute, job_of, turn
 
 HERE = pathlib.Path(__file__).resolve().parent
 KEY = "test-key-of-the-container-tests"
-
-
-@pytest.fixture(scope="module")
-def image():
-    container.need_tools()
-    built = container.build(os.environ.get("AGENT_BIN_DIR", container.ROOT / ".build/release"))
-    yield built
-    container.remove_image(built)
 
 
 @pytest.fixture

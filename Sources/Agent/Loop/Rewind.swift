@@ -17,9 +17,8 @@ package struct Rewind {
         self.asks = asks
     }
 
-    /// What the volume itself tells, seen before this process has done anything; nil if nothing speaks against the journal.
-    ///
-    /// - Parameter previous: what the last holder of the job has noted of itself.
+    /// What the volume itself tells, before this process has done anything; nil if nothing speaks against the journal.
+    /// `previous` is what the last holder of the job has noted of itself.
     package func found(by ledger: Ledger, previous: Holder.Record?) -> Event.Restored? {
         let last = (epoch: ledger.foundEpoch, seq: ledger.found)
         if let previous, (previous.epoch, previous.seq) > last {

@@ -100,6 +100,13 @@ package struct NetworkSettings: Equatable, Sendable {
     ///
     /// It may wait for DNS: at most as long as resolv.conf says (5 s for each server and try, by default).
     package func resolved() -> NetworkPolicy {
+        var proxy = Settings.Proxy()
+        return resolved(for: &proxy)
+    }
+
+    /// The same, and the proxy as commands are to be told of it: by an address that is granted, because they cannot look
+    /// up its name.
+    package func resolved(for proxy: inout Settings.Proxy) -> NetworkPolicy {
         switch policy {
         case .none: return .none
         case .open: return .open
@@ -111,7 +118,9 @@ package struct NetworkSettings: Equatable, Sendable {
                 case .name(let host, let port):
                     targets += Self.addresses(of: host).compactMap { NetworkTarget($0, port: port) }
                 case .proxy(let host, let port):
-                    targets += Self.addresses(of: host).compactMap { NetworkTarget($0, port: port) }
+                    let addresses = Self.addresses(of: host)
+                    targets += addresses.compactMap { NetworkTarget($0, port: port) }
+                    if let first = addresses.first { proxy.replace(host, by: first) }
                 }
             }
             if looksUpNames { targets += Self.nameServers().compactMap { NetworkTarget($0, port: 53) } }
@@ -160,31 +169,5 @@ package struct NetworkSettings: Equatable, Sendable {
             }
         }
         return "only " + parts.joined(separator: ", ")
-    }
-}
-
-extension Settings.Proxy {
-    /// Host and port of each proxy, once. Without a port it is what its scheme says: 80, or 443 for https.
-    package var endpoints: [(host: String, port: UInt16)] {
-        var result: [(host: String, port: UInt16)] = []
-        for url in [https, http] {
-            guard let url, let endpoint = Self.endpoint(of: url) else { continue }
-            if !result.contains(where: { $0 == endpoint }) { result.append(endpoint) }
-        }
-        return result
-    }
-
-    private static func endpoint(of url: String) -> (host: String, port: UInt16)? {
-        var rest = url[...]
-        var port: UInt16 = 80
-        if let slashes = rest.firstIndex(of: "/"), rest[slashes...].hasPrefix("//") {
-            if rest.hasPrefix("https:") { port = 443 }
-            rest = rest[slashes...].dropFirst(2)
-        }
-        rest = rest.prefix { $0 != "/" }
-        if let at = rest.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
-        if let (host, named) = NetworkTarget.split(rest) { return named.map { (host, $0) } }
-        let host = rest.hasPrefix("[") && rest.hasSuffix("]") ? rest.dropFirst().dropLast() : rest
-        return host.isEmpty || !rest.hasPrefix("[") && host.contains(":") ? nil : (String(host), port)
     }
 }

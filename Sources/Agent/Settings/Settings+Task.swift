@@ -6,6 +6,7 @@ extension Settings {
     /// The task that a job begins with, if it has not begun. A job keeps the task that it began with.
     ///
     /// - Parameter begun: the task that the journal has; nil if it has none.
+    /// - Returns: nil if the job has begun, or its task comes by NATS.
     /// - Throws: `StartError(.configuration)` if there is none and none can come, or if another one than the job's is set.
     package func task(begun: String?) throws(StartError) -> Event.TaskReceived? {
         guard let begun else {

@@ -151,15 +151,17 @@ package struct JailedCommands {
 
     /// What the jail is asked for: the same for the loop's tools and for `agent-init exec`.
     package func request(_ command: [String], profile: JailProfile, timeout: Int64) -> JailRequest {
+        var proxy = proxy
+        let granted = network.resolved(for: &proxy)
         var request = JailRequest(
             profile: profile, project: folders.project, home: room?.folder ?? folders.home,
-            temporary: folders.temporary, network: network.resolved(), listening: network.listening, timeout: timeout,
-            grace: grace, environment: entries, command: command)
+            temporary: folders.temporary, network: granted, listening: network.listening, timeout: timeout,
+            grace: grace, environment: entries(proxy), command: command)
         request.limits = limits
         return request
     }
 
-    private var entries: [String] {
+    private func entries(_ proxy: Settings.Proxy) -> [String] {
         guard let room else { return environment.entries(folders: folders, proxy: proxy, network: network) }
         return environment.entries(in: room, folders: folders, proxy: proxy, network: network)
     }
