@@ -19,8 +19,10 @@ package struct JournalCursor: Equatable, Sendable {
         self.init(seq: seq, mark: parts.count > 1 ? String(parts[1]) : "")
     }
 
-    /// The epoch of the process that wrote the event, by the mark (`epoch:time:kind`); 0 if that is not known.
-    package var epoch: Int64 { mark.split(separator: ":").first.flatMap { Int64($0) } ?? 0 }
+    /// Where it is in the job's history, by the mark (`epoch:time:kind`); of epoch 0 if that is not known.
+    package var place: JournalPlace {
+        JournalPlace(epoch: mark.split(separator: ":").first.flatMap { Int64($0) } ?? 0, seq: seq)
+    }
 
     /// The number and, after a space, the mark.
     package var text: String { "\(seq) \(mark)" }

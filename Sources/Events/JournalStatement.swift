@@ -5,13 +5,13 @@
 /// says so, but what had been published does.
 package struct JournalStatement: Equatable, Sendable {
     /// An event that was published and that the journal does not have; nil if there is none.
-    package var beyond: Int64?
+    package var beyond: JournalPlace?
     /// Who knows of it, in words.
     package var witness: String
     /// Who could not be asked; empty if everybody was.
     package var unasked: String
 
-    package init(beyond: Int64? = nil, witness: String = "", unasked: String = "") {
+    package init(beyond: JournalPlace? = nil, witness: String = "", unasked: String = "") {
         self.beyond = beyond
         self.witness = witness
         self.unasked = unasked
@@ -20,15 +20,17 @@ package struct JournalStatement: Equatable, Sendable {
     /// Reads a line of the command pipe; nil if it is something else.
     package init?(_ json: JSON) {
         guard let members = json["journal"], members.object != nil else { return nil }
-        self.init(
-            beyond: members["beyond"]?.int.map(Int64.init), witness: members["witness"]?.string ?? "",
-            unasked: members["unasked"]?.string ?? "")
+        self.init(witness: members["witness"]?.string ?? "", unasked: members["unasked"]?.string ?? "")
+        if let epoch = members["epoch"]?.int, let seq = members["beyond"]?.int {
+            beyond = JournalPlace(epoch: Int64(epoch), seq: Int64(seq))
+        }
     }
 
     /// The line, with its newline.
     package var line: String {
         let members: JSON = [
-            "beyond": beyond.map { .int($0) } ?? .null, "witness": .string(witness), "unasked": .string(unasked),
+            "beyond": beyond.map { .int($0.seq) } ?? .null, "epoch": beyond.map { .int($0.epoch) } ?? .null,
+            "witness": .string(witness), "unasked": .string(unasked),
         ]
         return JSON.object(["journal": members]).text + "\n"
     }

@@ -94,9 +94,11 @@ struct RewindTests {
         try folders.prepare()
     }
 
-    private func found(_ journal: JournalBuilder, previous: Holder.Record? = nil) throws -> Event.Restored? {
+    private func found(
+        _ journal: JournalBuilder, previous: Holder.Record? = nil, statement: JournalStatement? = nil
+    ) throws -> Event.Restored? {
         let ledger = try Ledger(store: Store(journal.events), version: "test", host: "test")
-        return Rewind(folders: folders, asks: true).found(by: ledger, previous: previous)
+        return Rewind(folders: folders, asks: true).found(by: ledger, previous: previous, statement: statement)
     }
 
     private func record(_ epoch: Int64, _ seq: Int64) -> Holder.Record {
@@ -153,12 +155,27 @@ struct RewindTests {
     }
 
     @Test func `what was published and is not there is a sign`() throws {
-        let rewind = Rewind(folders: folders, asks: false)
-        let state = journal().state
-        #expect(rewind.found(by: JournalStatement(), in: state) == nil)
-        let rewound = try #require(
-            rewind.found(by: JournalStatement(beyond: 57, witness: "what NATS holds"), in: state))
-        #expect(rewound.reason == "what NATS holds has its event 57" && !rewound.asks)
+        let place = JournalPlace(epoch: 2, seq: 57)
+        let statement = JournalStatement(beyond: place, witness: "what NATS holds")
+        #expect(try found(journal(), statement: JournalStatement()) == nil)
+        let rewound = try #require(try found(journal(), statement: statement))
+        #expect(rewound.reason == "what NATS holds has its event 57" && rewound.beyond == place)
+    }
+
+    @Test func `what speaks against the journal is one word, with the furthest that is known`() throws {
+        let statement = JournalStatement(beyond: JournalPlace(epoch: 1, seq: 57), witness: "what NATS holds")
+        let rewound = try #require(try found(journal(), previous: record(1, 56), statement: statement))
+        #expect(rewound.reason.contains("event 56") && rewound.beyond == JournalPlace(epoch: 1, seq: 57))
+    }
+
+    @Test func `what comes later is said once, and only if it is further`() {
+        let rewind = Rewind(folders: folders, asks: true)
+        let statement = JournalStatement(beyond: JournalPlace(epoch: 1, seq: 57), witness: "what NATS holds")
+        func later(_ told: JournalPlace?) -> Event.Restored? {
+            rewind.found(by: statement, in: JobState(), told: told)
+        }
+        #expect(later(nil) != nil && later(JournalPlace(epoch: 1, seq: 56)) != nil)
+        #expect(later(JournalPlace(epoch: 1, seq: 57)) == nil && later(JournalPlace(epoch: 2, seq: 1)) == nil)
     }
 
     // MARK: What follows

@@ -95,7 +95,7 @@ def test_a_program_that_cannot_be_executed_fails_as_in_a_process_that_was_made_f
     waiting, child = ready(workspace)
     ahead, cold = waiting.run(command), workspace.run(command)
     assert ahead.code in (126, 127) and child not in process_tree.processes()
-    kept = ("failed", "stage", "errno", "message")
+    kept = ("not_started", "stage", "errno", "message")
     assert [ahead.code, ahead.err, *(ahead.report.get(name) for name in kept)] == [
         cold.code, cold.err, *(cold.report.get(name) for name in kept)]
 

@@ -251,7 +251,7 @@ def test_json_says_how_it_ended(sandbox, script, options, expected):
 def test_json_says_why_nothing_has_run(sandbox):
     done = sandbox.exec("--json", "--", "no-such-program")
     result = json.loads(done.stdout)
-    assert (done.returncode, result["exit_code"], result["end"], result["stage"]) == (127, 127, "failed", "exec")
+    assert (done.returncode, result["exit_code"], result["end"], result["stage"]) == (127, 127, "not_started", "exec")
     assert "not found in PATH" in result["message"]
 
 

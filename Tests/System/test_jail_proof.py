@@ -18,7 +18,7 @@ EPERM, EAGAIN = 1, 11
 @pytest.mark.parametrize("code, words", [(EPERM, "cannot be signalled"), (0, "pretends to have signal scopes")])
 def test_where_a_filter_answers_for_every_signal_nothing_is_started(workspace, code, words):
     done = workspace.run("touch ran", under=[WITH_FILTER, f"{KILL}={code}", "--"])
-    assert (done.code, done.report.get("failed")) == (125, "proof"), done
+    assert (done.code, done.report.get("not_started")) == (125, "proof"), done
     assert words in done.err
     assert not (workspace.project / "ran").exists()
 
@@ -30,7 +30,7 @@ FORKS = {"x86_64": (56, 58), "aarch64": (220,)}[platform.machine()] + (435,)
 @pytest.mark.parametrize("code", [EAGAIN, EPERM])
 def test_where_there_can_be_no_process_to_prove_it_by_nothing_is_started_and_the_limit_is_named(workspace, code):
     done = workspace.run(["touch", "ran"], under=[WITH_FILTER, *(f"{number}={code}" for number in FORKS), "--"])
-    assert (done.code, done.report.get("failed")) == (125, "fork"), done
+    assert (done.code, done.report.get("not_started")) == (125, "fork"), done
     assert "limit of processes" in done.err
     assert not (workspace.project / "ran").exists()
 
@@ -84,4 +84,4 @@ def test_in_a_pile_of_domains_that_has_no_room_for_its_two_nothing_is_started(wo
     done = workspace.run("touch ran", under=[WITH_DOMAINS, str(domains)])
     assert (workspace.project / "ran").exists() == room
     assert done.code == (0 if room else 125), done
-    assert room or (done.report.get("failed") == "landlock" and "at most 16 domains" in done.err), done
+    assert room or (done.report.get("not_started") == "landlock" and "at most 16 domains" in done.err), done

@@ -33,7 +33,7 @@ def test_the_exit_code_is_what_a_shell_gives(workspace, case):
 def test_a_program_that_is_not_there_is_127(workspace):
     done = workspace.run(["no-such-program"])
     assert done.code == 127
-    assert done.report["failed"] == "exec" and done.report["errno"] == "2"
+    assert done.report["not_started"] == "exec" and done.report["errno"] == "2"
     assert "no-such-program: not found in PATH (/usr/local/bin:/usr/bin:/bin)" in done.err
     assert workspace.run(["./nothing"]).code == 127
 
@@ -60,6 +60,7 @@ REFUSED = {
     "a project that is not there": (dict(project="/no/such"), "files", "/no/such"),
     "a home that is not there": (dict(home="/no/such"), "files", "/no/such"),
     "a temporary folder that is a file": (dict(tmp="/etc/passwd"), "files", "not a folder"),
+    "a home behind a link": (dict(home="{project}/link"), "files", "no link is a part of"),
     "the root as home": (dict(home="/"), "files", "the root"),
     "a working directory elsewhere": (dict(cwd="/usr"), "cwd", "/usr"),
     "a working directory that is not there": (dict(cwd="{project}/missing"), "cwd", "missing"),
@@ -80,7 +81,7 @@ def test_a_jail_that_cannot_be_as_asked_is_refused_by_name(workspace, case):
     options = {key: value.format(project=workspace.project) for key, value in options.items()}
     done = workspace.run("touch ran", **options)
     assert done.code == 125
-    assert done.report["failed"] == stage
+    assert done.report["not_started"] == stage
     assert words in done.report["message"] and words in done.err
     assert not (workspace.project / "ran").exists()
 
@@ -113,7 +114,7 @@ ENOSYS, EOPNOTSUPP, EPERM = 38, 95, 1
 def test_without_landlock_nothing_is_started_and_the_fix_is_named(workspace, code, words):
     done = workspace.run("touch ran", under=[WITH_FILTER, f"{LANDLOCK_CREATE}={code}", "--"])
     assert done.code == 125
-    assert done.report["failed"] == "kernel"
+    assert done.report["not_started"] == "kernel"
     assert words in done.err and "Linux 6.12" in done.err
     assert not (workspace.project / "ran").exists()
 
@@ -125,7 +126,7 @@ SECCOMP = {"x86_64": 317, "aarch64": 277}[platform.machine()]
 def test_without_seccomps_notification_nothing_is_started_and_the_fix_is_named(workspace, code):
     done = workspace.run("touch ran", under=[WITH_FILTER, f"{SECCOMP}={code}", "--"])
     assert done.code == 125
-    assert done.report["failed"] == "kernel"
+    assert done.report["not_started"] == "kernel"
     assert "user notification" in done.err and "RuntimeDefault" in done.err
     assert not (workspace.project / "ran").exists()
 

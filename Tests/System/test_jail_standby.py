@@ -85,18 +85,25 @@ def test_a_folder_that_was_replaced_meanwhile_is_the_new_one_and_the_old_one_is_
     assert (folder / "made").exists() and not (before / "made").exists()
 
 
-def test_a_project_whose_link_was_turned_meanwhile_is_where_the_link_leads_now(workspace):
-    link, other = workspace.root / "link", workspace.root / "other"
-    link.symlink_to(workspace.project)
-    other.mkdir()
-    shutil.chown(other, workspace.uid, workspace.uid)
-    workspace.project, real = link, workspace.project
+def test_a_project_that_was_exchanged_meanwhile_is_the_one_that_is_there_now(workspace):
+    project, former = workspace.project, workspace.root / "former"
     waiting = Waiting(workspace)
-    link.unlink()
-    link.symlink_to(other)
-    done = waiting.run(f"touch made {real}/made")
+    project.rename(former)
+    project.mkdir()
+    shutil.chown(project, workspace.uid, workspace.uid)
+    done = waiting.run(f"touch made {former}/made")
     assert (done.code, done.err.count("Permission denied")) == (1, 1), done
-    assert (other / "made").exists() and not (real / "made").exists()
+    assert (project / "made").exists() and not (former / "made").exists()
+
+
+def test_a_link_in_the_place_of_the_project_is_refused(workspace):
+    project, former = workspace.project, workspace.root / "former"
+    waiting = Waiting(workspace)
+    project.rename(former)
+    project.symlink_to(former)
+    done = waiting.run("touch made")
+    assert (done.code, done.report["not_started"]) == (125, "files") and "link" in done.err, done
+    assert not (former / "made").exists()
 
 
 # MARK: Its end

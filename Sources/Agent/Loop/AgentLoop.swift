@@ -25,6 +25,8 @@ package final class AgentLoop {
     let display: any LiveDisplay
     /// When this process began: its patience with the LLM and with humans counts from here.
     let began = Clock.wall
+    /// How far the job is known to have got beyond its journal, as far as this process has said so in it.
+    private var told: JournalPlace?
 
     package init(
         ledger: Ledger, provider: any LLMProvider, model: String, prices: Prices? = nil, acceptance: Acceptance? = nil,
@@ -63,11 +65,15 @@ package final class AgentLoop {
     /// - Returns: how this process ends; everything is committed then.
     /// - Throws: `StoreError`: the process must end at once.
     package func run(task: Event.TaskReceived?, previous: Holder.Record? = nil) throws(StoreError) -> LoopEnd {
-        if !ledger.state.isFinished, let rewound = rewind.found(by: ledger, previous: previous) {
+        // First: a job that begins here anew, and has got further elsewhere, waits with its task.
+        if let task, ledger.state.task == nil { try ledger.commit([.taskReceived(task), Self.opening]) }
+        if !ledger.state.isFinished,
+            let rewound = rewind.found(by: ledger, previous: previous, statement: source.takeStatement())
+        {
             try ledger.commit(.restored(rewound))
+            told = rewound.beyond
         }
         rewind.setAside(strangersTo: ledger.state)
-        if let task, ledger.state.task == nil { try ledger.commit([.taskReceived(task), Self.opening]) }
         let end = try takeSteps()
         try record(background.endAll(.stopped))
         snapshots?.finish(
@@ -119,10 +125,11 @@ package final class AgentLoop {
         let mustStop = try attention.settle()
         try record(background.takeEnded())
         if let statement = source.takeStatement(), !ledger.state.isFinished,
-            let rewound = rewind.found(by: statement, in: ledger.state)
+            let rewound = rewind.found(by: statement, in: ledger.state, told: told)
         {
             // What this process has running may be a second time what was done: it does not go on before somebody has looked.
             try record(background.endAll(.stopped) + [.restored(rewound)])
+            told = rewound.beyond
         }
         guard mustStop, !ledger.state.isFinished else { return nil }
         return LoopEnd(.stopped, outcome: "stopped", reason: "stopped by SIGTERM; everything is saved")

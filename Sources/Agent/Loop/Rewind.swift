@@ -17,25 +17,42 @@ package struct Rewind {
         self.asks = asks
     }
 
-    /// What the volume itself tells, before this process has done anything; nil if nothing speaks against the journal.
-    /// `previous` is what the last holder of the job has noted of itself.
-    package func found(by ledger: Ledger, previous: Holder.Record?) -> Event.Restored? {
-        let last = (epoch: ledger.foundEpoch, seq: ledger.found)
-        if let previous, (previous.epoch, previous.seq) > last {
-            return restored(last.seq, "a process of the job had come to event \(previous.seq)")
+    /// What there is to say before this process does anything; nil if nothing speaks against the journal.
+    ///
+    /// - Parameters:
+    ///   - ledger: the journal as this process has found it.
+    ///   - previous: what the last holder of the job has noted of itself.
+    ///   - statement: what the gateway says, if it has.
+    /// - Returns: the event that says so, with the furthest that the job is known to have got.
+    package func found(
+        by ledger: Ledger, previous: Holder.Record?, statement: JournalStatement?
+    ) -> Event.Restored? {
+        let last = JournalPlace(epoch: ledger.foundEpoch, seq: ledger.found)
+        var signs: [(place: JournalPlace?, words: String)] = []
+        if let previous, JournalPlace(epoch: previous.epoch, seq: previous.seq) > last {
+            let place = JournalPlace(epoch: previous.epoch, seq: previous.seq)
+            signs.append((place, "a process of the job had come to event \(place.seq)"))
         }
-        guard !ledger.foundRestored, let unknown = strangers(to: ledger.state).first else { return nil }
-        return restored(last.seq, "there is output of call \(unknown), which the journal does not know")
+        if let beyond = statement?.beyond { signs.append((beyond, words(beyond, statement))) }
+        if !ledger.foundRestored, let unknown = strangers(to: ledger.state).first {
+            signs.append((nil, "there is output of call \(unknown), which the journal does not know"))
+        }
+        guard let first = signs.first else { return nil }
+        return Event.Restored(
+            seq: last.seq, reason: first.words, aside: "", asks: asks, beyond: signs.compactMap(\.place).max())
     }
 
-    /// What the gateway says.
-    package func found(by statement: JournalStatement, in state: JobState) -> Event.Restored? {
-        guard let beyond = statement.beyond else { return nil }
-        return restored(state.seq, "\(statement.witness) has its event \(beyond)")
+    /// What the gateway says later; nil if it is nothing that the journal does not say by now.
+    package func found(
+        by statement: JournalStatement, in state: JobState, told: JournalPlace?
+    ) -> Event.Restored? {
+        guard let beyond = statement.beyond, beyond > told ?? JournalPlace(epoch: 0, seq: 0) else { return nil }
+        return Event.Restored(
+            seq: state.seq, reason: words(beyond, statement), aside: "", asks: asks, beyond: beyond)
     }
 
-    private func restored(_ seq: Int64, _ reason: String) -> Event.Restored {
-        Event.Restored(seq: seq, reason: reason, aside: "", asks: asks)
+    private func words(_ beyond: JournalPlace, _ statement: JournalStatement?) -> String {
+        "\(statement?.witness ?? "the log") has its event \(beyond.seq)"
     }
 
     /// Calls that have left their output and are of no answer that the journal has.

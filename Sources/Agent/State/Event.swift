@@ -49,12 +49,15 @@ package enum Event: Equatable, Sendable {
         package var aside: String
         /// Commands may have run after that event: a human is to look before the job goes on.
         package var asks: Bool
+        /// How far the job is known to have got: what is no further needs no word any more. Nil if that is not known.
+        package var beyond: JournalPlace?
 
-        package init(seq: Int64, reason: String, aside: String, asks: Bool) {
+        package init(seq: Int64, reason: String, aside: String, asks: Bool, beyond: JournalPlace? = nil) {
             self.seq = seq
             self.reason = reason
             self.aside = aside
             self.asks = asks
+            self.beyond = beyond
         }
     }
 

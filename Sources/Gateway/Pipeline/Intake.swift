@@ -16,8 +16,8 @@ struct Intake {
     /// The last event of the journal among them.
     private var waitingJournal: JournalCursor?
     private var dropped = 0
-    /// The epoch whose process last recorded that the journal ends earlier than the job had got; 0 if none has.
-    private var restoredIn: Int64 = 0
+    /// How far the job had got by what the journal itself says of having been put back: nothing before needs a word.
+    private var told = JournalPlace(epoch: 0, seq: 0)
     /// A process has taken the job over since this was last looked at.
     private var hasNewOwner = false
 
@@ -44,7 +44,10 @@ struct Intake {
             for event in events {
                 if event.seq == spool.journal.seq { mark = event.mark }
                 // It follows the acquisition of the process that put the backup in place.
-                if case .restored = event.event { (restoration, restoredIn) = (event.seq - 2, event.epoch) }
+                if case .restored(let body) = event.event {
+                    restoration = event.seq - 2
+                    note(body, of: event.epoch)
+                }
                 if event.seq <= spool.journal.seq { projection.fold(event) }
             }
             guard let end = events.last else { break }
@@ -77,8 +80,12 @@ struct Intake {
     ///
     /// - Throws: `StoreError` if the journal cannot be read.
     func lacks(_ cursor: JournalCursor) throws(StoreError) -> Bool {
-        guard cursor.seq > 0, !cursor.mark.isEmpty, cursor.epoch >= restoredIn else { return false }
+        guard cursor.seq > 0, !cursor.mark.isEmpty, cursor.place > told else { return false }
         return try journal.events(after: cursor.seq - 1, limit: 1).first?.mark != cursor.mark
+    }
+
+    private mutating func note(_ restored: Event.Restored, of epoch: Int64) {
+        told = max(told, JournalPlace(epoch: epoch, seq: 0), restored.beyond ?? told)
     }
 
     /// Whether a process has taken the job over since the last call.
@@ -111,7 +118,7 @@ struct Intake {
         let events = try journal.events(after: spool.journal.seq, limit: Self.journalBatch)
         for event in events {
             if case .acquired = event.event { hasNewOwner = true }
-            if case .restored = event.event { restoredIn = event.epoch }
+            if case .restored(let body) = event.event { note(body, of: event.epoch) }
             var entry = RecordBounds.bounded(redactor.redact(projection.entry(for: event)))
             entry.journal = JournalCursor(seq: event.seq, mark: event.mark)
             waiting.append(entry)

@@ -117,7 +117,9 @@ package final class Pipeline {
     private func tellOfJournal() {
         var statement = JournalStatement(unasked: unasked)
         for (name, cursor) in witnesses where (try? intake.lacks(cursor)) == true {
-            statement.beyond = cursor.seq
+            // The furthest of them.
+            if let beyond = statement.beyond, beyond >= cursor.place { continue }
+            statement.beyond = cursor.place
             statement.witness = name
         }
         commandPipe.tell(statement)
