@@ -31,8 +31,9 @@ struct ExecCommand: ParsableCommand {
             `while read` loop give it </dev/null. SIGTERM, SIGINT and SIGHUP end the command and all it started.
 
             EXIT CODES
-            The command's own; 128+n if signal n ended it; 124 time limit; 125 no jail (`agent-init doctor` says why); \
-            126 not executable; 127 not found; 64 this command line; 78 a setting.
+            The command's own; 128+n if signal n ended it; 124 time limit; 125 it did not start, and nothing of it has run \
+            (`agent-init doctor` says why); 123 it was started and its end is not known: look before you repeat it; 126 not \
+            executable; 127 not found; 64 this command line; 78 a setting.
             """)
 
     @Option(help: "tactical: the project tree is writable. strategic: it is read-only. none-network: no network.")
@@ -105,6 +106,9 @@ struct ExecCommand: ParsableCommand {
         if !json, outcome.report.end == .timedOut { say("agent-init exec: ended at its time limit") }
         if !json { for words in outcome.refused { say("agent-init exec: refused: \(words)") } }
         if case .exhausted(_, let message) = outcome.report.end, !json { say("agent-init exec: ended: \(message)") }
+        if case .lost(_, let message) = outcome.report.end, !json {
+            say("agent-init exec: its end is not known: \(message); look what it has done before you repeat it")
+        }
         if let signal = outcome.signal { die(of: signal) }
         throw ArgumentParser.ExitCode(outcome.exitCode)
     }
