@@ -45,8 +45,8 @@ def test_the_tool_says_that_the_end_is_not_known(new_job):
     run = job.start()
     run.until("it runs", lambda: (job.project / "begun").exists())
     # The one that watches over it; another one waits for the next command.
-    [shell] = [pid for pid, name in job.alive() if name == "bash"]
-    os.kill(int(pathlib.Path(f"/proc/{shell}/stat").read_text().rsplit(")", 1)[1].split()[1]), signal.SIGKILL)
+    [main] = [pid for pid, name in job.alive() if name == "sleep"]
+    os.kill(int(pathlib.Path(f"/proc/{main}/stat").read_text().rsplit(")", 1)[1].split()[1]), signal.SIGKILL)
     ended = run.wait()
     assert ended.code == 0, ended
     facts = job.journal().results("execute")["2.0"]["facts"]
