@@ -16,7 +16,13 @@ struct Domain: ~Copyable {
     /// signalled before, and cannot be from within.
     /// - Throws: `JailFailure` if the kernel refuses, or says yes and does not do it.
     init() throws(JailFailure) {
-        let ruleset = try Ruleset(scopes: [.signals, .abstractSockets])
+        // Once a layer handles files, the kernel takes moving between folders for closed in every layer that does not grant
+        // it (security/landlock, "refer"): so this one handles it, and grants it everywhere. The command's own decides.
+        var scopes = JailPlan()
+        scopes.scope([.signals, .abstractSockets])
+        scopes.deny(.refer)
+        scopes.grant(.refer, beneath: "/", isOptional: true)
+        let ruleset = try Ruleset(scopes)
         let parent = getppid()
         // 0 is a parent outside of our PID namespace, and no process to kill(2).
         if parent > 0, kill(parent, 0) == 0 {

@@ -14,6 +14,12 @@ WITH_FILTER = str(pathlib.Path(__file__).resolve().parent / "with_filter.py")
 HANGS = 120
 
 
+def strict(script):
+    """The words that run a script so that no part of it fails unseen: the last command alone would decide otherwise. A test
+    that means a command to fail says so in the script (`|| …`, `if`)."""
+    return ["/bin/bash", "-euo", "pipefail", "-c", script]
+
+
 @dataclasses.dataclass
 class Result:
     code: int
@@ -84,7 +90,7 @@ class Workspace:
               options=(), **asked):
         """A running agent-jail, with `.report` the descriptor to read its report from."""
         if isinstance(command, str):
-            command = ["bash", "-c", command]
+            command = strict(command)
         reader, writer = os.pipe()
         extra = [*options, *(["--report-fd", str(writer)] if report else [])]
         passed = [writer, *pass_fds]
@@ -118,7 +124,7 @@ class Workspace:
     def bare(self, script):
         """Runs the same without a jail: an attempt that fails here proves nothing about the jail."""
         done = subprocess.run(
-            self.as_user(["/bin/bash", "-c", script]), cwd=self.project, env=self.environment, capture_output=True,
+            self.as_user(strict(script)), cwd=self.project, env=self.environment, capture_output=True,
             timeout=HANGS, stdin=subprocess.DEVNULL, errors="replace")
         return Result(done.returncode, done.stdout, done.stderr, {})
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
+import jailed
 import process_tree
 from job import HANGS, UID, programs
 
@@ -68,7 +69,7 @@ class Sandbox:
         return self.run("exec", *arguments, **options)
 
     def script(self, script, *options, **others):
-        return self.run("exec", *options, "--", "bash", "-c", script, **others)
+        return self.run("exec", *options, "--", *jailed.strict(script), **others)
 
     def json(self, script, *options, **others):
         """The result object of a script, checked for what holds of every one."""

@@ -66,7 +66,7 @@ print(urllib.request.urlopen("http://127.0.0.1:" + os.environ["PORT"]).read().de
 """),
     "a proxy": "curl -sS --proxy http://127.0.0.1:$PORT http://example.invalid/",
     "node": "node -e 'require(\"http\").get(\"http://127.0.0.1:\" + process.env.PORT, r => r.pipe(process.stdout))'",
-    "git": "git ls-remote http://127.0.0.1:$PORT/x 2>&1 | grep -q 'not valid: is this a git repository' && echo hello",
+    "git": "! git ls-remote http://127.0.0.1:$PORT/x 2> said; grep -q 'not valid: is this a git repository' said && echo hello",
 }
 
 

@@ -171,7 +171,7 @@ def test_the_volume_of_the_checkpoint_is_watched_too(workspace):
 
 
 def test_without_a_reserve_the_volume_may_be_filled(workspace):
-    done = on_a_small_volume(workspace, "head -c 70M /dev/zero > big; echo $?", options=("--disk-reserve-mib", "0"))
+    done = on_a_small_volume(workspace, "head -c 70M /dev/zero > big || echo $?", options=("--disk-reserve-mib", "0"))
     assert (done.code, done.out) == (0, "1\n"), done
 
 
@@ -185,7 +185,7 @@ def test_a_full_volume_does_not_keep_a_command_from_clearing_it(workspace):
 def test_shared_memory_that_is_full_keeps_no_command_from_running_and_clearing_it(workspace):
     full = (*SMALL[:-1], 'mount -t tmpfs -o size=16m none "$0" && ! head -c 17M /dev/zero > "$0/big" 2>&1 && exec "$@"',
             "/dev/shm")
-    clear = "echo x > /dev/shm/more; rm /dev/shm/big && " + python("import multiprocessing; multiprocessing.Lock()") + " && echo cleared"
+    clear = "! echo x > /dev/shm/more; rm /dev/shm/big && " + python("import multiprocessing; multiprocessing.Lock()") + " && echo cleared"
     done = workspace.run(clear, under=full)
     assert (done.code, done.out) == (0, "cleared\n") and "No space left" in done.err, done
 

@@ -150,8 +150,11 @@ END
                       "[x.start() for x in t]; [x.join() for x in t]"),
     "process substitution": "exec > >(tee log); echo hello; exec >&-; wait; sleep 0.1; grep -q hello log",
     "a here-document": "cat <<END | grep -q 4\n$((2 + 2))\nEND",
-    "job control": "set -m; sleep 0.1 & fg %1 > /dev/null; sleep 5 & kill %1; wait %1; [ $? = 143 ]",
-    "stopping and going on": "set -m; sleep 0.2 & kill -STOP %1; jobs | grep -q Stopped; bg %1 > /dev/null; wait %1",
+    "job control": "set -m; sleep 0.1 & fg %1 > /dev/null; sleep 5 & kill %1; code=0; wait %1 || code=$?; [ $code = 143 ]",
+    "stopping and going on": """
+        set -m; sleep 0.2 & kill -STOP %1; until grep -q ' T ' /proc/$!/stat; do sleep 0.01; done
+        bg %1 > /dev/null; wait %1
+    """,
     "here-documents, quoted and indented": "cat <<'A' | grep -qx '$x' && cat <<-B | grep -qx tab\n$x\nA\n\ttab\n\tB",
     "sqlite with two connections": """
         sqlite3 db 'pragma journal_mode=wal; create table t(x)' > /dev/null
@@ -169,15 +172,23 @@ END
     "an abstract socket of its own": python(
         "import socket; a = socket.socket(socket.AF_UNIX); a.bind(\"\\0jail-test\"); a.listen(); "
         "b = socket.socket(socket.AF_UNIX); b.connect(\"\\0jail-test\")"),
-    "signals among its own": "sleep 100 & kill $!; wait $!; [ $? = 143 ]",
+    "signals among its own": "sleep 100 & kill $!; code=0; wait $! || code=$?; [ $code = 143 ]",
     "its own priority and processors": "nice -n 5 true && taskset 1 true && ionice -c 3 true",
     "its own limits": "ulimit -n 100 && prlimit --nofile > /dev/null",
     "ps": "ps aux > /dev/null",
     "tar": "mkdir d && echo x > d/f && tar czf d.tgz d && rm -r d && tar xzf d.tgz && cat d/f",
     "the usual devices": "head -c 9 /dev/urandom > /dev/null && : > /dev/null && ! echo x > /dev/full 2> /dev/null",
-    "standard error by name": "(echo x > /dev/stderr) 2>&1 | grep -q x && echo y | tee /dev/fd/2 2>&1 | grep -q y",
+    "standard error by name": "(echo x > /dev/stderr) 2>&1 | grep x > seen && echo y | tee /dev/fd/2 2>&1 | grep y >> seen",
     "perl": "perl -e 'system(\"true\") == 0 or die; print `echo x`'",
-    "renaming between folders": "mkdir a b && touch a/f && mv a/f b/ && mv b/f $HOME/ && mv $HOME/f $TMPDIR/",
+    # Not by mv, which copies where it cannot rename.
+    "renaming and linking between folders": """
+        mkdir -p a b && echo x > a/f && ln a/f b/link && [ "$(stat -c %h a/f)" = 2 ]
+        python3 -c "
+import os
+os.rename('a/f', 'b/f'); os.rename('b/f', os.environ['HOME'] + '/f'); os.rename(os.environ['HOME'] + '/f', 'a/g')
+os.rename('a', 'b/a'); os.link('b/a/g', 'h')"
+        grep -qx x h
+    """,
 }
 
 

@@ -9,12 +9,6 @@ package struct Ruleset: ~Copyable {
     /// What each granted path was when its rule was made, in the plan's order.
     private let files: [FileIdentity?]
 
-    /// A ruleset with scopes only: it denies nothing else.
-    package init(scopes: Scopes) throws(JailFailure) {
-        descriptor = try Self.create(files: [], network: [], scopes: scopes)
-        files = []
-    }
-
     /// The ruleset of a plan. Its paths are looked up now, and stay the same files whatever is renamed later.
     ///
     /// - Throws: `JailFailure` if a path that is not optional cannot be opened, or the kernel refuses a rule.
