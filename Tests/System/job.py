@@ -129,6 +129,9 @@ class Job:
             "JOB_ID": name, "WORKSPACE_PATH": str(self.workspace), "AGENT_TASK": "Do what the script says.",
             "AGENT_SECRETS_DIR": str(self.secrets), "AGENT_LISTEN": "off",
             "AGENT_TERMINATION_LOG": str(self.termination_log),
+            # Every bash that a command is, or starts, fails at the first thing in it that fails (bash(1), SHELLOPTS): else
+            # the last command alone would decide.
+            "AGENT_COMMAND_ENV": "SHELLOPTS", "SHELLOPTS": "errexit:nounset:pipefail",
         }
         self.script, self.model = script, None
         self.change(**settings)
