@@ -152,7 +152,8 @@ private struct Repair {
         try ledger.commit(
             .restored(
                 .init(
-                    seq: last, reason: damage.description, aside: aside,
+                    seq: last,
+                    reason: superseding == nil ? "it was put back from a backup: \(damage)" : damage.description, aside: aside,
                     asks: asks && !ledger.state.isFinished
                         && (superseding != nil || !tellsItsEnd || lost?.seq != last))))
         try store.foldIn()

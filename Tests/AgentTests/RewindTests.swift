@@ -137,7 +137,13 @@ struct RewindTests {
         journal.takeOver()
         journal.append(.restored(.init(seq: 5, reason: "r", aside: "", asks: true)))
         try folder.write("checkpoints/output_j/7.0.out", "x")
-        #expect(try found(journal, previous: record(1, 99)) == nil)
+        let statement = JournalStatement(beyond: JournalPlace(epoch: 1, seq: 99), witness: "what NATS holds")
+        #expect(try found(journal, previous: record(1, 99), statement: statement) == nil)
+        // That process was killed before it put the output away.
+        journal.takeOver()
+        #expect(try found(journal, statement: statement) == nil)
+        journal.step("execute", isIdempotent: false)
+        #expect(try found(journal) != nil)
     }
 
     @Test func `output of a call that the journal does not know is a sign, and is put out of the way`() throws {
@@ -172,7 +178,9 @@ struct RewindTests {
         let rewind = Rewind(folders: folders, asks: true)
         let statement = JournalStatement(beyond: JournalPlace(epoch: 1, seq: 57), witness: "what NATS holds")
         func later(_ told: JournalPlace?) -> Event.Restored? {
-            rewind.found(by: statement, in: JobState(), told: told)
+            var state = JobState()
+            state.restoredThrough = told
+            return rewind.found(by: statement, in: state)
         }
         #expect(later(nil) != nil && later(JournalPlace(epoch: 1, seq: 56)) != nil)
         #expect(later(JournalPlace(epoch: 1, seq: 57)) == nil && later(JournalPlace(epoch: 2, seq: 1)) == nil)

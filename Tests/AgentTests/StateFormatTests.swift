@@ -21,6 +21,7 @@ struct StateFormatTests {
         journal.append(
             .llmFailed(.init(turn: 3, attempt: 1, kind: .overloaded, message: "busy", retryAt: 99)))
         journal.append(.commandReceived(.init(id: "c2", kind: .pause, text: "")))
+        journal.append(.restored(.init(seq: 5, reason: "r", aside: "", asks: false)))
         journal.append(.statusChanged(.init(status: .needsInput(reason: "full"), cause: .diskFull)))
         return journal
     }
@@ -44,7 +45,7 @@ struct StateFormatTests {
                 "compactedAnswers", "compactions", "digest", "epoch", "failingSince", "failures", "hasNewInput",
                 "hasOverflowed", "hasUnreadInput", "lastStop", "messages", "missedDeliverable", "notes", "pausedFrom",
                 "phase", "phaseNumber", "plan",
-                "seenCommands", "seq", "spent", "status", "stepsInPhase", "stoppedFrom", "task", "time", "todos",
+                "restoredAtStep", "restoredThrough", "seenCommands", "seq", "spent", "status", "stepsInPhase", "stoppedFrom", "task", "time", "todos",
                 "wantsTactical", "wasToldOfStall", "words",
             ])
     }

@@ -83,7 +83,7 @@ def test_it_ends_with_its_phase(new_job):
 
 def test_in_the_strategic_phase_it_can_change_nothing(new_job):
     job = new_job({"turns": [
-        turn(start("touch new; echo tried; sleep 100")), plan("Work", expect=["Permission denied"]), turn(done("t1")), complete()]})
+        turn(start("touch new || echo tried; sleep 100")), plan("Work", expect=["Permission denied"]), turn(done("t1")), complete()]})
     assert ends(end_well(job)) == {"1.0": "phase"}
     assert not (job.project / "new").exists()
 

@@ -67,14 +67,27 @@ def test_our_processes_gain_no_privilege_and_are_closed_to_their_own_user(new_jo
 # MARK: the loop
 
 def test_a_command_gets_nothing_that_the_loop_itself_has_not(new_job, outside):
-    """The jail would grant the folder that `project` has become; the loop's own domain, around it, does not."""
-    job = new_job(job_of(turn(execute(WAIT)), turn(execute("pwd; echo stray > stray; true"))))
+    """The jail would grant the folder that lies in `project`'s place; the loop's own domain, around it, does not."""
+    job = new_job(job_of(turn(execute(WAIT)), turn(execute("pwd; echo stray > stray || true"))))
+    run = waiting(job)
+    job.project.rename(job.project.with_name("project.before"))
+    outside.rename(job.project)
+    go_on(job)
+    run.wait()
+    assert os.listdir(job.project) == []
+    assert any("stray: Permission denied" in request["last_text"] for request in job.model.log())
+
+
+def test_a_link_in_the_projects_place_ends_the_job_with_a_word_for_the_platform(new_job, outside):
+    """No command can put it there."""
+    job = new_job(job_of(turn(execute(WAIT)), turn(execute("pwd; echo stray > stray || true"))))
     run = waiting(job)
     swap(job.project, outside)
     go_on(job)
-    run.wait()
+    ended = run.wait()
     assert os.listdir(outside) == []
-    assert any("stray: Permission denied" in request["last_text"] for request in job.model.log())
+    assert ended.code == 77
+    assert f"--project {job.project} leads to {outside}: give the path that no link is a part of" in ended.said
 
 
 def test_the_loop_reads_a_task_file_and_certificates_wherever_they_lie(new_job, outside):

@@ -128,7 +128,7 @@ def test_a_request_that_is_too_long_for_it_runs_in_another_and_it_goes_on_waitin
 def test_a_place_that_was_replaced_meanwhile_is_closed_and_never_the_old_one(new_job, place):
     """The loop's own domain, around the jail, holds the folders of its start."""
     path = f"../{place}"
-    job = new_job(planned(turn(execute(f"touch {path}/stray {path}.before/stray; echo tried $PPID"))))
+    job = new_job(planned(turn(execute(f"touch {path}/stray {path}.before/stray || echo tried $PPID"))))
     job.change(AGENT_TMP=str(job.workspace / "tmp"))
     folder = job.workspace / place
     with while_the_model_is_asked(job) as (run, janitor):

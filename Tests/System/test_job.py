@@ -21,7 +21,7 @@ TACTICAL = {"execute", "background", "read_file", "list_files", "search", "write
 def test_five_settings_are_enough(new_job, api):
     job = new_job(SMALL_JOB, api=api)
     # AGENT_LISTEN is the sixth only because something else may listen on port 8080 of this machine.
-    job.change(AGENT_TERMINATION_LOG=None, AGENT_LISTEN="off")
+    job.change(AGENT_TERMINATION_LOG=None, AGENT_LISTEN="off", AGENT_COMMAND_ENV=None, SHELLOPTS=None)
     assert set(job.settings) == {"JOB_ID", "WORKSPACE_PATH", "AGENT_TASK", "AGENT_BASE_URL", "AGENT_SECRETS_DIR",
                                  "AGENT_LISTEN"}
     ended = job.run()
@@ -148,7 +148,7 @@ def test_nothing_that_a_command_started_outlives_it(new_job):
 def test_a_command_has_the_project_tree_in_tactical_and_only_a_look_at_it_in_strategic(new_job):
     secret = "cat ../../secrets/* ../checkpoints/*; ls ../checkpoints ../../secrets"
     job = new_job({"turns": [
-        turn(execute("touch early; echo status $?"), execute(f"({secret}); env")),
+        turn(execute("touch early || echo status $?"), execute(f"({secret}) || env")),
         plan("Work", expect=["Permission denied", "status 1"]),
         turn(execute("touch late; echo $PWD; echo x > $TMPDIR/y && echo x > ~/z && echo x > /dev/shm/agent-init-test "
                      "&& rm /dev/shm/agent-init-test && echo writable"), execute(f"({secret}) || echo closed")),

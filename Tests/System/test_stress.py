@@ -118,4 +118,4 @@ def test_five_hundred_hostile_commands_leave_nothing_behind(new_job):
     # One file a call, and nothing else of ours.
     calls = {row["call_id"] for row in journal.calls if row["tool"] == "execute"}
     assert {path.stem for path in job.outputs.iterdir()} == calls | {"jail-proof"}
-    assert {path.name for path in job.checkpoints.iterdir() if path.is_dir()} <= {job.outputs.name, "gasps_job-1"}
+    assert {path.name for path in job.checkpoints.iterdir() if path.is_dir()} <= {job.outputs.name, "gasps_job-1", "verdict_job-1"}

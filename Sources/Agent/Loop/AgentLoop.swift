@@ -25,8 +25,6 @@ package final class AgentLoop {
     let display: any LiveDisplay
     /// When this process began: its patience with the LLM and with humans counts from here.
     let began = Clock.wall
-    /// How far the job is known to have got beyond its journal, as far as this process has said so in it.
-    private var told: JournalPlace?
 
     package init(
         ledger: Ledger, provider: any LLMProvider, model: String, prices: Prices? = nil, acceptance: Acceptance? = nil,
@@ -71,7 +69,6 @@ package final class AgentLoop {
             let rewound = rewind.found(by: ledger, previous: previous, statement: source.takeStatement())
         {
             try ledger.commit(.restored(rewound))
-            told = rewound.beyond
         }
         rewind.setAside(strangersTo: ledger.state)
         let end = try takeSteps()
@@ -125,11 +122,10 @@ package final class AgentLoop {
         let mustStop = try attention.settle()
         try record(background.takeEnded())
         if let statement = source.takeStatement(), !ledger.state.isFinished,
-            let rewound = rewind.found(by: statement, in: ledger.state, told: told)
+            let rewound = rewind.found(by: statement, in: ledger.state)
         {
             // What this process has running may be a second time what was done: it does not go on before somebody has looked.
             try record(background.endAll(.stopped) + [.restored(rewound)])
-            told = rewound.beyond
         }
         guard mustStop, !ledger.state.isFinished else { return nil }
         return LoopEnd(.stopped, outcome: "stopped", reason: "stopped by SIGTERM; everything is saved")

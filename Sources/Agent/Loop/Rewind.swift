@@ -28,13 +28,16 @@ package struct Rewind {
         by ledger: Ledger, previous: Holder.Record?, statement: JournalStatement?
     ) -> Event.Restored? {
         let last = JournalPlace(epoch: ledger.foundEpoch, seq: ledger.found)
+        let told = ledger.state.restoredThrough ?? JournalPlace(epoch: 0, seq: 0)
         var signs: [(place: JournalPlace?, words: String)] = []
         if let previous, JournalPlace(epoch: previous.epoch, seq: previous.seq) > last {
             let place = JournalPlace(epoch: previous.epoch, seq: previous.seq)
             signs.append((place, "a process of the job had come to event \(place.seq)"))
         }
-        if let beyond = statement?.beyond { signs.append((beyond, words(beyond, statement))) }
-        if !ledger.foundRestored, let unknown = strangers(to: ledger.state).first {
+        // It may have looked before this process put a backup in place.
+        if let beyond = statement?.beyond, beyond > told { signs.append((beyond, words(beyond, statement))) }
+        // The process that was told of them may have been killed before it put them away.
+        if ledger.state.restoredAtStep != ledger.state.spent.steps, let unknown = strangers(to: ledger.state).first {
             signs.append((nil, "there is output of call \(unknown), which the journal does not know"))
         }
         guard let first = signs.first else { return nil }
@@ -43,10 +46,10 @@ package struct Rewind {
     }
 
     /// What the gateway says later; nil if it is nothing that the journal does not say by now.
-    package func found(
-        by statement: JournalStatement, in state: JobState, told: JournalPlace?
-    ) -> Event.Restored? {
-        guard let beyond = statement.beyond, beyond > told ?? JournalPlace(epoch: 0, seq: 0) else { return nil }
+    package func found(by statement: JournalStatement, in state: JobState) -> Event.Restored? {
+        guard let beyond = statement.beyond, beyond > state.restoredThrough ?? JournalPlace(epoch: 0, seq: 0) else {
+            return nil
+        }
         return Event.Restored(
             seq: state.seq, reason: words(beyond, statement), aside: "", asks: asks, beyond: beyond)
     }

@@ -57,6 +57,9 @@ extension JobState {
     }
 
     private mutating func restore(_ body: Event.Restored) {
+        let place = JournalPlace(epoch: epoch, seq: 0)
+        restoredThrough = max(restoredThrough ?? place, place, body.beyond ?? place)
+        restoredAtStep = spent.steps
         guard !isFinished else { return }
         notes.append(
             """

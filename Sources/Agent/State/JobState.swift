@@ -114,6 +114,10 @@ package struct JobState: Codable, Equatable, Sendable {
     package var hasNewInput = false
     /// A message of the user's is in no request yet: no claim holds before the model has read it.
     package var hasUnreadInput = false
+    /// How far the job had got by what the journal itself says of having been put back: nothing before needs a word.
+    package var restoredThrough: JournalPlace?
+    /// The steps that it had when it was last put back: output of a later step is of before, and has been told.
+    package var restoredAtStep: Int?
     /// The last verification missed a deliverable.
     package var missedDeliverable = false
 

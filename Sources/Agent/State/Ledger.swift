@@ -11,10 +11,9 @@ package final class Ledger {
     package private(set) var state: JobState
     /// Where the job is by the last commit that succeeded.
     package private(set) var progress: StatusLine.Progress
-    /// The journal's last event before this process came, its epoch, and whether it says that the journal was put back.
+    /// The journal's last event before this process came, and its epoch.
     package let found: Int64
     package let foundEpoch: Int64
-    package let foundRestored: Bool
     private let store: any CheckpointStore
     package let epoch: Int64
     private let now: () -> Int64
@@ -45,7 +44,6 @@ package final class Ledger {
         for event in acquisition.events { state.apply(event) }
         progress = state.progress
         (found, foundEpoch) = (state.seq, state.epoch)
-        foundRestored = if case .restored? = acquisition.events.last?.event { true } else { false }
         epoch = acquisition.epoch
         let acquired = Event.acquired(.init(version: version, host: host, resumed: state.seq > 0))
         guard let shortage, !state.isFinished else {
