@@ -128,7 +128,10 @@ let package = Package(
             path: "Tests/ProviderConformance", swiftSettings: strict),
         .testTarget(
             name: "ProvidersTests",
-            dependencies: ["Agent", "Contracts", "Events", "HTTP", "LinuxSystem", "Providers", "ProviderConformance"],
+            dependencies: [
+                "Agent", "AgentFixtures", "Contracts", "Events", "HTTP", "LinuxSystem", "Providers",
+                "ProviderConformance",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "StoresTests",

@@ -16,7 +16,7 @@ struct LongJob {
             .taskReceived(.init(text: "benchmark", source: "AGENT_TASK")), .phaseChanged(change(to: .strategic)),
         ])
         while ledger.state.spent.steps < steps {
-            switch ledger.state.nextStep(limits: limits, now: 0) {
+            switch ledger.state.nextStep(limits: limits, mayTry: true) {
             case .ask: try answer()
             case .run(let open): try run(open.call)
             case .changePhase(let phase, _): try ledger.commit(.phaseChanged(change(to: phase)))
@@ -26,7 +26,7 @@ struct LongJob {
             }
         }
         // Between two steps, where the model is to be asked.
-        while case .run(let open) = ledger.state.nextStep(limits: limits, now: 0) { try run(open.call) }
+        while case .run(let open) = ledger.state.nextStep(limits: limits, mayTry: true) { try run(open.call) }
     }
 
     private func change(to phase: Phase) -> Event.PhaseChanged {

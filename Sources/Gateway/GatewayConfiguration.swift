@@ -10,8 +10,9 @@ package struct GatewayConfiguration: Sendable {
     package var spoolLimit: Int64 = 1 << 28
     /// `host:port` of the probes; nil: off (`AGENT_LISTEN`).
     package var listen: String?
-    /// Values that must not leave the process.
+    /// Values that must not leave the process, and the folder in which they may be exchanged for others; nil: they stay.
     package var secrets: [String] = []
+    package var secretsFolder: String?
 
     /// The pipes of the descriptor contract; nil where there is none.
     package var status: Int32?

@@ -46,6 +46,21 @@ package struct HTTPConfiguration: Equatable, Sendable {
         authorities = nil
     }
 
+    /// Why the certificate file cannot be used now, nil if nothing can be said against it. It could be read when the process
+    /// started; libcurl reads it at each connection, so that a new one is used from then on, and while one is being
+    /// replaced it may be missing or empty.
+    package var missingAuthorities: String? {
+        guard let authorities else { return nil }
+        let file = open(authorities, O_RDONLY | O_CLOEXEC)
+        defer { if file >= 0 { close(file) } }
+        var byte: UInt8 = 0
+        let count = file < 0 ? -1 : read(file, &byte, 1)
+        guard count >= 0 else {
+            return "the certificate file \(authorities) cannot be read (\(String(cString: strerror(errno))))"
+        }
+        return count == 0 ? "the certificate file \(authorities) is empty" : nil
+    }
+
     /// The proxy for a URL; empty is none.
     package func proxy(for url: String) -> String {
         (url.hasPrefix("https://") ? httpsProxy : httpProxy) ?? ""

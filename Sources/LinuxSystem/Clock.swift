@@ -1,12 +1,16 @@
 import Glibc
 
-/// The two clocks, in milliseconds.
+/// The clocks, in milliseconds.
 package enum Clock {
     /// CLOCK_MONOTONIC: for deadlines; never goes back; not comparable between boots.
     package static var monotonic: Int64 { read(CLOCK_MONOTONIC) }
 
     /// CLOCK_REALTIME since 1970: for records; may jump.
     package static var wall: Int64 { read(CLOCK_REALTIME) }
+
+    /// CLOCK_BOOTTIME: never set and never goes back, and counts what the machine sleeps: for times that are kept and whose
+    /// differences count.
+    package static var boot: Int64 { read(CLOCK_BOOTTIME) }
 
     private static func read(_ clock: clockid_t) -> Int64 {
         var time = timespec()

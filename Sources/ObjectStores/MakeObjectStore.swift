@@ -6,7 +6,7 @@ package import HTTP
 ///
 /// - Returns: a store, of which nothing has been asked yet.
 /// - Throws: `StartError`: `.notPermitted` with the name of a file of credentials that is missing, `.configuration` for
-///   a folder that cannot be made.
+///   a folder that cannot be made, `.tryAgain` if that is its volume's fault.
 package func makeObjectStore(
     _ settings: ObjectStoreSettings, secretsFolder: String, network: HTTPConfiguration
 ) throws(StartError) -> any ObjectStore {
@@ -15,7 +15,7 @@ package func makeObjectStore(
         do throws(ObjectStoreError) {
             return try FolderObjectStore(path)
         } catch {
-            throw StartError(.configuration, "AGENT_SNAPSHOT_URL: \(error)")
+            throw StartError(error.kind == .unavailable ? .tryAgain : .configuration, "AGENT_SNAPSHOT_URL: \(error)")
         }
     case .bucket(let bucket):
         return try S3ObjectStore(bucket, network: network, secretsFolder: secretsFolder)

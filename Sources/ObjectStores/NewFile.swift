@@ -19,13 +19,13 @@ final class NewFile {
     init(_ path: String) throws(SystemError) {
         self.path = path
         let folder = Self.folder(of: path)
-        Self.removeStale(in: folder)
         let temporary = "\(folder)/\(Self.mark)\(String(UInt64.random(in: 0 ... .max), radix: 36))"
         descriptor = Descriptor(
             adopting: try retrying("open", subject: temporary) {
                 open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
             })
         self.temporary = temporary
+        removeStale(in: folder)
     }
 
     /// Takes the temporary file away, whatever has become of it.
@@ -77,12 +77,17 @@ final class NewFile {
         try retrying("fsync", subject: folder) { fsync(opened.number) }
     }
 
-    private static func removeStale(in folder: String) {
-        for name in (try? namesInFolder(folder)) ?? [] where name.hasPrefix(mark) {
+    /// The folder's own time, which this file has just got, and not ours: several pods may write there, by several clocks.
+    private func removeStale(in folder: String) {
+        var own = stat()
+        guard fstat(descriptor.number, &own) == 0 else { return }
+        for name in (try? namesInFolder(folder)) ?? [] where name.hasPrefix(Self.mark) {
             let path = folder + "/" + name
             var status = stat()
             guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }
-            if Int64(status.st_mtim.tv_sec) * 1000 < Clock.wall - staleAfter { _ = unlink(path) }
+            if Int64(status.st_mtim.tv_sec) * 1000 < Int64(own.st_mtim.tv_sec) * 1000 - Self.staleAfter {
+                _ = unlink(path)
+            }
         }
     }
 }

@@ -14,6 +14,8 @@ package struct ProviderConfiguration: Sendable {
     /// Nil: the provider's own. With or without a trailing slash or `/v1`.
     package var baseURL: String?
     package var key: String
+    /// The key as it is now; nil if it cannot be read.
+    package var currentKey: @Sendable () -> String? = { nil }
     /// Nil: the provider's own way.
     package var authentication: Authentication?
     /// The `anthropic-version` header.

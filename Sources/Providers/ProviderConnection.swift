@@ -3,42 +3,62 @@ import Contracts
 import Events
 import HTTP
 
-/// What every provider's call has in common: one exchange, read by that provider's decoder.
-struct ProviderConnection {
+/// What every provider's call has in common: one exchange, read by that provider's decoder. Used from one thread.
+final class ProviderConnection {
     let endpoint: Endpoint
     private let headers: [String]
     private let configuration: ProviderConfiguration
-    private let redaction: Redaction
+    private let authentication: ProviderConfiguration.Authentication
+    /// The key that is sent, and before it those that were, the newest last: a server may echo one in an error.
+    private var keys: [String]
+
+    private static let rememberedKeys = 16
 
     /// `headers` are the provider's own, besides the key.
     init(
         _ configuration: ProviderConfiguration, endpoint: Endpoint,
         authentication: ProviderConfiguration.Authentication, headers: [String]
     ) throws(StartError) {
-        guard !configuration.key.isEmpty, isHeaderSafe(configuration.key) else {
+        guard Self.isUsable(configuration.key) else {
             throw StartError(
                 .configuration, "the LLM key is empty or contains a line break; accepted: a file with the key alone")
         }
         self.configuration = configuration
         self.endpoint = endpoint
-        redaction = Redaction([configuration.key] + configuration.network.secrets)
-        let key =
-            switch configuration.authentication ?? authentication {
-            case .apiKey: "x-api-key: \(configuration.key)"
-            case .bearer: "authorization: Bearer \(configuration.key)"
-            }
+        self.authentication = configuration.authentication ?? authentication
+        keys = [configuration.key]
         self.headers =
             headers + [
-                key, "content-type: application/json", "accept: text/event-stream, application/json",
+                "content-type: application/json", "accept: text/event-stream, application/json",
                 // Else libcurl waits up to a second for a 100 before it sends a large body.
                 "Expect:",
             ]
     }
 
+    /// Whether there is another key now than the one that was sent last.
+    var hasOtherKey: Bool { otherKey != nil }
+
+    private var otherKey: String? {
+        guard let key = configuration.currentKey(), key != keys.last, Self.isUsable(key) else { return nil }
+        return key
+    }
+
+    private static func isUsable(_ key: String) -> Bool { !key.isEmpty && isHeaderSafe(key) }
+
+    private var keyHeader: String {
+        switch authentication {
+        case .apiKey: "x-api-key: \(keys.last ?? "")"
+        case .bearer: "authorization: Bearer \(keys.last ?? "")"
+        }
+    }
+
+    private var redaction: Redaction { Redaction(keys + configuration.network.secrets) }
+
     /// Sends the body and returns the whole answer. See `LLMProvider.complete`.
     func answer<Decoder: AnswerDecoder>(
         to body: JSON, model: String, decoder: Decoder, attention: any Attention, onDelta: (LLMDelta) -> Void
     ) throws(LLMError) -> LLMReply {
+        if let key = otherKey { keys = keys.suffix(Self.rememberedKeys - 1) + [key] }
         do throws(LLMError) {
             return try exchange(body, model: model, decoder: decoder, attention: attention, onDelta: onDelta)
         } catch {
@@ -55,7 +75,8 @@ struct ProviderConnection {
         let mapping = ErrorMapping(model: model, url: endpoint.url, redaction: redaction)
         let limits = configuration.limits
         let exchange = try HTTPExchange(
-            url: endpoint.url, headers: headers, body: Array(body.text.utf8), network: configuration.network,
+            url: endpoint.url, headers: headers + [keyHeader], body: Array(body.text.utf8),
+            network: configuration.network,
             deadlines: configuration.deadlines, limits: limits)
         var reader = AnswerReader(decoder: decoder, mapping: mapping, limits: limits)
         var errorBody: [UInt8] = []
@@ -71,8 +92,7 @@ struct ProviderConnection {
             throw mapping.error(ErrorBody(errorBody), head: head)
         }
         if let failure, !reader.hasBegun {
-            throw failure.error(
-                proxyStatus: exchange.proxyStatus, authorities: configuration.network.authorities)
+            throw failure.error(proxyStatus: exchange.proxyStatus, network: configuration.network)
         }
         var reply = try reader.finish(cut: failure?.words)
         reply.requestID = head.requestID ?? reply.requestID

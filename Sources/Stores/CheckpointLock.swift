@@ -23,7 +23,7 @@ enum CheckpointLock {
             }
         } catch {
             let problem = "the checkpoint \(path) cannot be locked for UID \(getuid())"
-            guard [EACCES, EPERM, EROFS, ENOENT, ENOTDIR, EISDIR, ELOOP].contains(error.code) else {
+            guard [EACCES, EPERM, ENOENT, ENOTDIR, EISDIR, ELOOP].contains(error.code) else {
                 throw SQLiteCheckpointStore.failure(error, path, problem)
             }
             throw StoreError(.place, "\(problem): \(error)")

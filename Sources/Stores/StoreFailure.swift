@@ -12,10 +12,15 @@ extension SQLiteCheckpointStore {
                 .unusable, "the checkpoint \(path) is damaged (\(error)); it is left as it is: restore it from a backup"
             )
         }
-        if error.cannotOpen {
+        if error.cannotOpen, !isOfStorage(error, path) {
             return StoreError(.place, "the checkpoint \(path) cannot be opened for UID \(getuid()) (\(error))")
         }
         return StoreError(.inputOutput, "the checkpoint \(path) fails (\(error)); check the volume and start again")
+    }
+
+    /// The file cannot be opened because of what it lies on, and not because of what it is.
+    private static func isOfStorage(_ error: SQLiteError, _ path: String) -> Bool {
+        SystemError("open", code: error.systemCode).isStorageFailure || isReadOnlyFileSystem(folder(of: path))
     }
 
     /// An error of the file system as the contract's; `what` could not be done.

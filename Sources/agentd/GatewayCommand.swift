@@ -37,6 +37,7 @@ struct GatewayCommand: ParsableCommand {
             configuration.spoolLimit = settings.delivery.spoolLimit
             configuration.listen = settings.delivery.listen
             configuration.secrets = secrets.all
+            configuration.secretsFolder = settings.folders.secrets
             configuration.status = statusFd
             configuration.commands = commandsFd
             configuration.live = liveFd

@@ -2,6 +2,7 @@ import Agent
 import ArgumentParser
 import Contracts
 import Events
+import Glibc
 import LinuxSystem
 import Snapshots
 import Stores
@@ -24,7 +25,8 @@ struct RestoreCommand: ParsableCommand {
 
             It can be killed anywhere and run again. Exit codes: 0 restored, or nothing to restore (first start); 65 no \
             whole snapshot of a job that has run; 75 the store is out of reach, try again; 77 the store refuses the \
-            credentials; 78 the configuration is wrong.
+            credentials (after 90 s, in which they are read again) or what they may do; 78 the configuration is wrong, or the \
+            store refuses what it is asked; 143 it was stopped.
             """)
 
     @Flag(help: "Say what was done as one JSON object on stdout.") var json = false
@@ -33,6 +35,8 @@ struct RestoreCommand: ParsableCommand {
 
     func run() throws {
         confineProcess("restore")
+        // In an init container it is PID 1, to which a signal without a handler is none.
+        for number in [SIGTERM, SIGINT] { signal(number) { _exit(128 + $0) } }
         try SnapshotWiring.work("restore") {
             let environment = processEnvironment()
             let folders = try Folders(environment: environment)
@@ -45,13 +49,33 @@ struct RestoreCommand: ParsableCommand {
                         : "AGENT_SNAPSHOT_URL is not set: nothing to do.")
             }
             let wiring = try SnapshotWiring.needed(configured)
-            let (outcome, project) = try Restoration(
+            let restoration = Restoration(
                 store: wiring.store, job: folders.job.text, checkpoint: folders.database,
                 project: ProjectRestoration(
                     path: folders.project, isOff: wiring.settings.project.occasion == .never),
-                asks: wiring.settings.asksAfterRestore, say: { say("agent-init restore: \($0)") }
-            ).run(version: version, host: hostName())
+                asks: wiring.settings.asksAfterRestore, say: { say("agent-init restore: \($0)") })
+            let (outcome, project) = try Self.patiently { try restoration.run(version: version, host: hostName()) }
             try show(json ? Self.object(outcome, project).text : Self.words(outcome) + Self.words(project))
+        }
+    }
+
+    /// Does it again while the store refuses the credentials, for as long as they may be behind (`KeyPatience`).
+    private static func patiently<Result>(_ body: () throws -> Result) throws -> Result {
+        var key = KeyPatience()
+        while true {
+            do {
+                return try body()
+            } catch let error as ObjectStoreError where error.kind == .denied {
+                let isFirst = !key.isWaiting
+                guard let pause = key.refused(random: Double.random(in: 0...1)) else { throw error }
+                if isFirst {
+                    say(
+                        "agent-init restore: the object store refuses the credentials; they are read again, and the same are "
+                            + "tried for \(KeyPatience.total / 1000) s: \(error)")
+                }
+                let next = Deadline.after(milliseconds: pause)
+                while !next.hasPassed { _ = try? waitReadable([], until: next) }
+            }
         }
     }
 

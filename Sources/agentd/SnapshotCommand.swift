@@ -13,6 +13,8 @@ struct SnapshotCommand: ParsableCommand {
     @Option(help: "Why, for the manifest.") var reason = "asked"
     @Flag(help: "With the project tree, unless AGENT_SNAPSHOT_PROJECT is never.") var project = false
     @Flag(help: .hidden) var final = false
+    /// The exit code tells more: `SnapshotVerdict`.
+    @Flag(help: .hidden) var forLoop = false
 
     func run() throws {
         try helper {
@@ -24,7 +26,14 @@ struct SnapshotCommand: ParsableCommand {
                 project: isArchived
                     ? ProjectArchive(root: wiring.folders.project, excludes: wiring.settings.project.excludes) : nil,
                 say: { say("agent-init snapshot: \($0)") })
-            try wiring.library.retain(wiring.settings.keep)
+            do throws(ObjectStoreError) {
+                try wiring.library.retain(wiring.settings.keep)
+            } catch {
+                say(
+                    "agent-init snapshot: warning: the snapshot is stored, but older ones than the "
+                        + "\(wiring.settings.keep) of AGENT_SNAPSHOT_KEEP stay: \(error)")
+                if forLoop { throw ArgumentParser.ExitCode(SnapshotVerdict.oldOnesStay) }
+            }
         }
     }
 
@@ -45,13 +54,16 @@ struct ClaimCommand: ParsableCommand {
 
     func run() throws {
         beginObjectStoreProcess("claim")
-        try SnapshotWiring.work("claim") {
+        try SnapshotWiring.work(nil) {
             let wiring = try SnapshotWiring.needed(try SnapshotWiring(environment: processEnvironment()))
             let newest: Int64?
-            if check {
-                newest = try wiring.claims.superseding(epoch)
-            } else {
-                newest = try wiring.claims.take(epoch, nonce: nonce, host: hostName())
+            do {
+                newest =
+                    try check
+                    ? wiring.claims.superseding(epoch) : wiring.claims.take(epoch, nonce: nonce, host: hostName())
+            } catch let error as ObjectStoreError where error.kind == .denied {
+                say("\(error)")
+                throw ArgumentParser.ExitCode(ClaimVerdict.keyRefused)
             }
             guard let newest else { return }
             say("epoch \(newest) is claimed")

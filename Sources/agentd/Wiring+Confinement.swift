@@ -53,8 +53,21 @@ extension Confinement {
     private static var systemFolders: [String] { JailGrants.programs }
 
     private static func readByAll(_ folders: Folders, _ environment: [String: String]) -> [String] {
-        // The certificates as curl and OpenSSL are told of them, and the resolver's file where it is a link out of /etc.
-        let named = ["CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "AGENT_CONFIG"].compactMap { environment[$0] }
-        return JailGrants.kernel + [folders.secrets, canonicalPath("/etc/resolv.conf")] + named
+        let named = ["SSL_CERT_DIR", "AGENT_CONFIG"].compactMap { environment[$0] }
+        // The resolver's file where it is a link out of /etc.
+        return JailGrants.kernel + [RotatedVolume.mount(of: folders.secrets), canonicalPath("/etc/resolv.conf")] + named
+            + authorities(folders, environment)
+    }
+
+    /// The certificates as curl and OpenSSL are told of them, with the folder that the file lies in: it may be replaced, by
+    /// a file of the same name or by another version of its volume, and a rule for the file alone would not hold for that.
+    /// A folder that has places of the job in it, or is the root, is not opened for it.
+    private static func authorities(_ folders: Folders, _ environment: [String: String]) -> [String] {
+        let ours = [folders.workspace, folders.project, folders.checkpoints, folders.home, folders.temporary]
+        return ["CURL_CA_BUNDLE", "SSL_CERT_FILE"].compactMap { environment[$0] }.flatMap { file in
+            let folder = canonicalPath(String(file[..<(file.lastIndex(of: "/") ?? file.startIndex)]))
+            let isOfJob = ours.contains { isPath($0, inside: folder) || isPath(folder, inside: $0) }
+            return file.hasPrefix("/") && folder != "/" && !isOfJob ? [file, folder] : [file]
+        }
     }
 }

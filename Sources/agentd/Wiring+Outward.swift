@@ -51,14 +51,21 @@ struct Outward {
 
     private func nats() throws(StartError) -> NATSSettings? {
         guard let url = settings.delivery.natsURL else { return nil }
-        return NATSSettings(
-            url: url, credentials: try credentials(), job: settings.job.text,
+        var nats = NATSSettings(
+            url: url, credentials: try Self.credentials(secrets, settings.folders.secrets), job: settings.job.text,
             createsStreams: settings.delivery.createStreams)
+        nats.currentCredentials = { [folder = settings.folders.secrets] in
+            guard let secrets = try? Secrets(folder: folder) else { return nil }
+            return try? Self.credentials(secrets, folder)
+        }
+        return nats
     }
 
     /// The first of `nats.creds`, `nats-token`, `nats-user` with `nats-password` that the secrets folder has.
-    private func credentials() throws(StartError) -> NATSSettings.Credentials {
-        if secrets["nats.creds"] != nil { return .file(settings.folders.secrets + "/nats.creds") }
+    private static func credentials(
+        _ secrets: Secrets, _ folder: String
+    ) throws(StartError) -> NATSSettings.Credentials {
+        if secrets["nats.creds"] != nil { return .file(folder + "/nats.creds") }
         if let token = secrets["nats-token"] { return .token(token) }
         switch (secrets["nats-user"], secrets["nats-password"]) {
         case (nil, nil): return .none
@@ -66,7 +73,7 @@ struct Outward {
         default:
             throw StartError(
                 .notPermitted,
-                "the folder \(settings.folders.secrets) has one of nats-user and nats-password; NATS needs both")
+                "the folder \(folder) has one of nats-user and nats-password; NATS needs both")
         }
     }
 }

@@ -44,8 +44,16 @@ struct SnapshotWiring {
         return wiring
     }
 
-    /// Does the work, and ends the program with the documented code and the reason if it fails.
-    static func work(_ name: String, _ body: () throws -> Void) throws {
+    /// What a start of the job finds out before anything runs: credentials that are missing, in the words of `restore`.
+    ///
+    /// - Throws: `StartError(.notPermitted)`.
+    static func requireCredentials(_ store: ObjectStoreSettings, secretsFolder: String) throws(StartError) {
+        if case .bucket = store { _ = try S3Credentials(secretsFolder: secretsFolder) }
+    }
+
+    /// Does the work, and ends the program with the documented code and the reason if it fails. `name` is nil where the
+    /// reason is for the loop, which says it in words of its own.
+    static func work(_ name: String?, _ body: () throws -> Void) throws {
         let failure: (Contracts.ExitCode, String)
         do {
             return try body()
@@ -60,7 +68,7 @@ struct SnapshotWiring {
         } catch {
             failure = (.tryAgain, "\(error)")
         }
-        say("agent-init \(name): \(failure.1)")
+        say((name.map { "agent-init \($0): " } ?? "") + failure.1)
         throw ArgumentParser.ExitCode(failure.0.rawValue)
     }
 }
@@ -69,7 +77,7 @@ extension Contracts.ExitCode {
     init(_ error: ObjectStoreError) {
         switch error.kind {
         case .unavailable, .exists: self = .tryAgain
-        case .denied: self = .notPermitted
+        case .denied, .forbidden: self = .notPermitted
         case .refused: self = .configuration
         case .missing, .damaged: self = .checkpointUnusable
         }

@@ -32,8 +32,12 @@ struct Wiring {
         let network = try HTTPConfiguration(
             httpProxy: settings.proxy.http, httpsProxy: settings.proxy.https,
             proxyExceptions: settings.proxy.exceptions, environment: environment)
-        provider = try makeProvider(
-            api, ProviderConfiguration(baseURL: settings.model.baseURL, key: key, network: network))
+        var configuration = ProviderConfiguration(baseURL: settings.model.baseURL, key: key, network: network)
+        configuration.currentKey = { [folder = settings.folders.secrets, model = settings.model] in
+            guard let (found, key) = try? Secrets(folder: folder).key(for: model), found == api else { return nil }
+            return key
+        }
+        provider = try makeProvider(api, configuration)
         guard let folder = programFolder() else {
             throw StartError(.configuration, "/proc is not mounted: agentd cannot find agent-jail beside it")
         }
@@ -132,6 +136,7 @@ struct Wiring {
     /// Nil if there are to be no snapshots.
     func snapshots(environment: [String: String]) throws(StartError) -> SnapshotKeeper? {
         guard let snapshots = settings.snapshots else { return nil }
+        try SnapshotWiring.requireCredentials(snapshots.store, secretsFolder: settings.folders.secrets)
         if case .folder(let path) = snapshots.store {
             // Before the process is confined: a folder that comes later stays closed to it.
             _ = try? makeFolder(path)
@@ -144,7 +149,14 @@ struct Wiring {
     func loop(
         ledger: Ledger, snapshots: SnapshotKeeper?, attention: any LoopAttention, display: any LiveDisplay
     ) throws -> AgentLoop {
-        let tree = try ProjectTree(path: settings.folders.project)
+        let tree: ProjectTree
+        do throws(SystemError) {
+            tree = try ProjectTree(path: settings.folders.project)
+        } catch {
+            throw settings.folders.refusal(
+                "AGENT_PROJECT_DIR", settings.folders.project, "cannot be opened", error,
+                advice: "make it readable for UID \(getuid())")
+        }
         let background = BackgroundCommands(commands: commands, longest: settings.backgroundTimeout)
         var commands = commands
         commands.relief = { background.endForRoom() }

@@ -11,7 +11,7 @@ struct BackgroundStateTests {
         return journal
     }
 
-    private func next(_ journal: JournalBuilder) -> Step { journal.state.nextStep(limits: Limits(), now: 1_000_000) }
+    private func next(_ journal: JournalBuilder) -> Step { journal.state.nextStep(limits: Limits(), mayTry: true) }
 
     private func end(_ how: Event.BackgroundEnded.How, _ content: String) -> Event {
         .backgroundEnded(.init(call: "1.0", how: how, content: content))

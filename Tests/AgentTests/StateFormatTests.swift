@@ -41,11 +41,12 @@ struct StateFormatTests {
         #expect(JobState.formatVersion == 3)
         #expect(
             names == [
-                "answeredTokens", "answersWithoutCall", "background", "callCounts", "calls", "callsWithoutProgress",
-                "compactedAnswers", "compactions", "digest", "epoch", "failingSince", "failures", "hasNewInput",
-                "hasOverflowed", "hasUnreadInput", "lastStop", "messages", "missedDeliverable", "notes", "pausedFrom",
-                "phase", "phaseNumber", "plan",
-                "restoredAtStep", "restoredThrough", "seenCommands", "seq", "spent", "status", "stepsInPhase", "stoppedFrom", "task", "time", "todos",
+                "answeredTokens", "answersWithoutCall", "background", "backoffDelay", "callCounts", "calls",
+                "callsWithoutProgress", "compactedAnswers", "compactions", "digest", "epoch", "failingSince",
+                "failures", "hasNewInput", "hasOverflowed", "hasUnreadInput", "lastStop", "messages",
+                "missedDeliverable", "notes", "pausedFrom", "phase", "phaseNumber", "plan", "restoredAtStep",
+                "restoredThrough", "seenCommands", "seq", "spent", "status", "stepsInPhase", "stoppedFrom", "task",
+                "time", "todos",
                 "wantsTactical", "wasToldOfStall", "words",
             ])
     }

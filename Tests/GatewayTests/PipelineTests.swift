@@ -137,6 +137,46 @@ struct PipelineTests {
         }
     }
 
+    @Test func `a secret that is exchanged while it runs is cut out from its first use on, and so is the former`()
+        throws
+    {
+        let secrets = try TemporaryFolder()
+        try secrets.write("key", "first-value")
+        let output = try TestPipe()
+        let pipeline = try pipeline {
+            $0.loopStandardOutput = output.reader
+            $0.secretsFolder = secrets.path
+        }
+        for value in ["first-value", "second-value", "third-value"] {
+            // As whoever uses it: first it is there, then it is read, then it may be said.
+            try secrets.write("key.new", value)
+            try retrying("rename") { rename(secrets.path + "/key.new", secrets.path + "/key") }
+            try writeAll(output.writer, "now \(value), before first-value\n")
+            journal.append([MemoryJournal.note("\(value), first-value")])
+            let wanted = collector.seqs.count + 2
+            try run(pipeline) { collector.seqs.count == wanted }
+        }
+        #expect(
+            Set(collector.bodies) == ["now [redacted], before [redacted]", "told the model: [redacted], [redacted]"])
+    }
+
+    @Test func `a line without an end is not cut through a secret that is new`() throws {
+        let secrets = try TemporaryFolder()
+        try secrets.write("key", "first-value")
+        let output = try TestPipe()
+        let pipeline = try pipeline {
+            $0.loopStandardOutput = output.reader
+            $0.secretsFolder = secrets.path
+        }
+        try pipeline.round(until: .after(milliseconds: 0))
+        try secrets.write("key", "second-value-and-longer")
+        try writeAll(output.writer, "it is second-value")
+        try run(pipeline) { collector.bodies == ["it is "] }
+        try writeAll(output.writer, "-and-longer\n")
+        try run(pipeline) { collector.seqs.count == 2 }
+        #expect(collector.bodies == ["it is ", "[redacted]"])
+    }
+
     @Test func `a sink that fails gets all of it later, the others at once`() throws {
         let slow = Collector()
         slow.fails("not today")

@@ -85,6 +85,47 @@ import Testing
         #expect(try store.get("a", limit: 1) == [1])
     }
 
+    @Test(arguments: [
+        ("status 403 InvalidAccessKeyId", ObjectStoreError.Kind.denied), ("status 403 ExpiredToken", .denied),
+        ("status 400 InvalidToken", .denied), ("status 401", .denied), ("status 403", .denied),
+        ("status 403 AccessDenied", .forbidden), ("status 403 AccountProblem", .forbidden),
+    ])
+    func `a key that is unknown is told from one that may not do this`(
+        fault: String, kind: ObjectStoreError.Kind
+    ) throws {
+        let store = try store("rights")
+        try server.fail([fault, fault])
+        for request in [{ try store.put([1], as: "a") }, { _ = try store.list("") }] {
+            let error = try failure(request)
+            #expect(error.kind == kind)
+            #expect(error.description.contains(kind == .denied ? "s3-secret-access-key" : "allow the key"))
+        }
+        #expect(try server.statuses().count == 2, "the same credentials were sent again")
+    }
+
+    @Test(arguments: ["BadDigest", "XAmzContentSHA256Mismatch"])
+    func `what arrives as another each time is refused in the end, and once is tried again`(code: String) throws {
+        let store = try store("digest", limits(attempts: 3))
+        try server.fail(["status 400 \(code)"])
+        try store.put([1], as: "a")
+        try server.fail(Array(repeating: "status 400 \(code)", count: 3))
+        let error = try failure { try store.put([1], as: "a") }
+        #expect(error.kind == .refused)
+        #expect(error.description.contains("SHA-256"))
+    }
+
+    @Test func `a place that is no store is refused, where there would be objects none is there`() throws {
+        let store = try store("elsewhere")
+        for request in [{ try store.put([1], as: "a") }, { _ = try store.list("") }] {
+            try server.fail(["status 404"])
+            let error = try failure(request)
+            #expect(error.kind == .refused)
+            #expect(error.description.contains("AGENT_S3_ENDPOINT"))
+        }
+        try server.fail(["status 404"])
+        #expect(try failure { _ = try store.get("a", limit: 1) }.kind == .missing)
+    }
+
     @Test(arguments: ["s3-access-key-id", "s3-secret-access-key"])
     func `a missing file of credentials is exit 77 with its name`(name: String) throws {
         let folder = try TemporaryFolder()

@@ -1,5 +1,6 @@
 import Agent
 import Events
+import Synchronization
 
 extension LLMProviderConformance {
     /// What a bad server or network does.
@@ -45,7 +46,7 @@ extension LLMProviderConformance {
         Point("a port on which nobody listens is the network's fault") { dialect in
             let server = try LoopbackServer([])
             server.stop()
-            let provider = try dialect.makeProvider(baseURL: server.url, time: ShortTimes())
+            let provider = try dialect.makeProvider(baseURL: server.url, time: ShortTimes()) { nil }
             var failure: LLMError?
             do throws(LLMError) {
                 _ = try provider.complete(request, attention: CountingAttention()) { _ in }
@@ -85,6 +86,31 @@ extension LLMProviderConformance {
             try require(trial.error?.isRetryable == false, "it is tried again")
             try require(trial.error?.message.contains(key) == false, "the key is in the error")
             try require(trial.error?.message.contains("given") == true, "the server's words are lost")
+        },
+        Point("another key is sent from the next request on; the former one, and one that cannot be sent, are not") {
+            dialect in
+            let body = dialect.errorBody(type: "authentication_error", message: "invalid key \(key) or \(rotatedKey)")
+            let server = try LoopbackServer([[.send(HTTPText.response("401 Unauthorized", body: Array(body.utf8)))]])
+            defer { server.stop() }
+            let current = Mutex<String?>(key)
+            let provider = try dialect.makeProvider(baseURL: server.url, time: ShortTimes()) {
+                current.withLock { $0 }
+            }
+            try require(!provider.hasOtherKey, "it has another key before there is one")
+            for (given, isOther) in [(rotatedKey, true), ("two\nlines", false), ("", false), (nil, false)] {
+                current.withLock { $0 = given }
+                try require(provider.hasOtherKey == isOther, "\(given ?? "none") is another key: \(!isOther)")
+                do throws(LLMError) {
+                    _ = try provider.complete(request, attention: CountingAttention()) { _ in }
+                } catch {
+                    try require(error.kind == .authentication, "\(error)")
+                    try require(!error.message.contains(rotatedKey), "the key is in the error")
+                    try require(!error.message.contains(key), "the former key is in the error")
+                }
+                try require(!provider.hasOtherKey, "it has another key than the one it has just sent")
+            }
+            let sent = server.requests.map { $0.headers["x-api-key"] ?? $0.headers["authorization"] ?? "" }
+            try require(sent.count == 4 && sent.allSatisfy { $0.hasSuffix(rotatedKey) }, "\(sent)")
         },
         Point("a key that the server echoes in its stream is not in the error") { dialect in
             let event = dialect.overloadedEvent.replacing("busy", with: key)

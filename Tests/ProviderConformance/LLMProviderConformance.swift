@@ -6,6 +6,7 @@ import Glibc
 package enum LLMProviderConformance {
     /// The key that the suite's providers use: it may occur in no error.
     package static let key = "sk-conformance-0123456789abcdef"
+    package static let rotatedKey = "sk-conformance-rotated-fedcba98"
 
     /// One point of the contract.
     package struct Point: Sendable, CustomStringConvertible {
@@ -71,7 +72,7 @@ struct Trial {
     ) throws {
         let server = try LoopbackServer([steps], bell: bell)
         defer { server.stop() }
-        let provider = try dialect.makeProvider(baseURL: server.url, time: time)
+        let provider = try dialect.makeProvider(baseURL: server.url, time: time) { nil }
         var deltas: [LLMDelta] = []
         do throws(LLMError) {
             reply = try provider.complete(request, attention: attention) { deltas.append($0) }

@@ -7,8 +7,10 @@ package protocol ProviderDialect: Sendable {
     /// The provider's `name`.
     var name: String { get }
 
-    /// A provider that talks to `baseURL` with the key `LLMProviderConformance.key`.
-    func makeProvider(baseURL: String, time: ShortTimes) throws -> any LLMProvider
+    /// A provider that talks to `baseURL` with the key `LLMProviderConformance.key`, until `currentKey` gives another.
+    func makeProvider(
+        baseURL: String, time: ShortTimes, currentKey: @escaping @Sendable () -> String?
+    ) throws -> any LLMProvider
 
     /// The path that requests go to.
     var path: String { get }

@@ -7,8 +7,12 @@ struct AnthropicDialect: ProviderDialect {
     let name = "anthropic"
     let path = "/v1/messages"
 
-    func makeProvider(baseURL: String, time: ShortTimes) throws -> any LLMProvider {
-        try Providers.makeProvider(.anthropic, configuration(baseURL, time))
+    func makeProvider(
+        baseURL: String, time: ShortTimes, currentKey: @escaping @Sendable () -> String?
+    ) throws -> any LLMProvider {
+        var configuration = try configuration(baseURL, time)
+        configuration.currentKey = currentKey
+        return try Providers.makeProvider(.anthropic, configuration)
     }
 
     static func event(_ type: String, _ rest: String = "") -> String {

@@ -1,4 +1,5 @@
 import Agent
+import AgentFixtures
 import Contracts
 import Glibc
 import HTTP
@@ -92,6 +93,24 @@ struct EndpointTests {
         let error = ask(configuration).error
         #expect(error?.kind == .invalidRequest)
         #expect(error?.message.contains("/proc/self/status") == true)
+    }
+
+    @Test func `a certificate file that is away while it is replaced is named, and the request tried again`() throws {
+        let folder = try TemporaryFolder()
+        let file = folder.path + "/ca.pem"
+        try folder.write("ca.pem", "one")
+        let server = try LoopbackServer([[]])
+        defer { server.stop() }
+        var configuration = try configuration(server.url.replacing("http:", with: "https:"))
+        configuration.network = try HTTPConfiguration(environment: ["SSL_CERT_FILE": file])
+        for (problem, word) in [
+            ({ _ = unlink(file) }, "No such file"), ({ try folder.write("ca.pem", "") }, "is empty"),
+        ] {
+            try problem()
+            let error = ask(configuration).error
+            #expect(error?.isRetryable == true)
+            #expect(error?.message.contains(file) == true && error?.message.contains(word) == true)
+        }
     }
 
     @Test func `a proxy of the settings is used, one of the environment is not`() throws {

@@ -74,6 +74,48 @@ struct ErrorMappingTests {
         #expect(error(row.status, row.body).kind == row.kind)
     }
 
+    /// Bodies as the APIs give them, and whether to wait for another key is of no use.
+    private static let denials = [
+        (401, #"{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"}}"#, false),
+        (
+            403,
+            #"{"type":"error","error":{"type":"permission_error","message":"Your API key does not have permission"}}"#,
+            true
+        ),
+        (403, #"{"type":"error","error":{"type":"forbidden","message":"Request not allowed"}}"#, true),
+        (
+            401,
+            #"{"error":{"message":"Incorrect API key provided: x","type":"invalid_request_error","code":"invalid_api_key"}}"#,
+            false
+        ),
+        (
+            401,
+            #"{"error":{"message":"You have insufficient permissions for this operation. Missing scopes: model.request.","type":"invalid_request_error","code":null}}"#,
+            true
+        ),
+        (
+            403,
+            #"{"error":{"code":"unsupported_country_region_territory","message":"Country, region, or territory not supported"}}"#,
+            true
+        ),
+        (403, #"[{"error":{"code":403,"message":"no","status":"PERMISSION_DENIED"}}]"#, true),
+        (
+            400,
+            #"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#,
+            false
+        ),
+        // A gateway that does not know the key.
+        (403, #"{"message":"Forbidden"}"#, false), (403, "<html>403</html>", false), (401, "", false),
+    ]
+
+    @Test(arguments: denials) func `what is about the key's rights is told from what is about the key`(
+        status: Int, body: String, isForbidden: Bool
+    ) {
+        let error = error(status, body)
+        #expect(error.kind == .authentication)
+        #expect(error.isForbidden == isForbidden)
+    }
+
     @Test(arguments: [
         (404, #"{"type":"error","error":{"type":"not_found_error","message":"model: claude-x"}}"#),
         (404, #"{"error":{"code":"model_not_found","message":"The model `x` does not exist"}}"#),
@@ -145,6 +187,11 @@ struct RetryAfterTests {
         (["retry-after: Wed, 21 Oct 2015 07:28:30 GMT"], 30_000),
         (["retry-after: Wednesday, 21-Oct-15 07:28:30 GMT"], 30_000),
         (["retry-after: Wed, 21 Oct 2015 07:27:30 GMT"], nil), (["retry-after: 1e300"], 31_536_000_000),
+        // By the server's own clock, be it a day ahead of ours or behind it.
+        (["retry-after: Thu, 22 Oct 2015 07:28:30 GMT", "date: Thu, 22 Oct 2015 07:28:00 GMT"], 30_000),
+        (["date: Tue, 20 Oct 2015 07:28:00 GMT", "retry-after: Tue, 20 Oct 2015 07:28:30 GMT"], 30_000),
+        (["date: Thu, 22 Oct 2015 07:28:00 GMT", "retry-after: Wed, 21 Oct 2015 07:29:00 GMT"], nil),
+        (["date: when it pleases", "retry-after: Wed, 21 Oct 2015 07:28:30 GMT"], 30_000),
     ]
 
     @Test(arguments: wishes)

@@ -21,7 +21,8 @@ import Testing
         let server = try LoopbackServer([[.send(HTTPText.openHead + Array(stream.utf8)), .stall]])
         defer { server.stop() }
         let provider = try OpenAIDialect().makeProvider(
-            baseURL: server.url, time: ShortTimes(byteIdle: 60_000, trailer: 200))
+            baseURL: server.url, time: ShortTimes(byteIdle: 60_000, trailer: 200)
+        ) { nil }
         let reply = try provider.complete(LLMProviderConformance.request, attention: CountingAttention()) { _ in }
         #expect(reply.content == LLMProviderConformance.content)
         #expect(reply.usage == TokenUsage(input: 12, output: 5))
@@ -29,7 +30,7 @@ import Testing
 
     @Test func `each provider has its name`() throws {
         for dialect in [AnthropicDialect(), OpenAIDialect()] as [any ProviderDialect] {
-            let provider = try dialect.makeProvider(baseURL: "http://127.0.0.1:9", time: ShortTimes())
+            let provider = try dialect.makeProvider(baseURL: "http://127.0.0.1:9", time: ShortTimes()) { nil }
             #expect(provider.name == dialect.name)
         }
     }

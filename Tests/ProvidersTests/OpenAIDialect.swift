@@ -7,8 +7,12 @@ struct OpenAIDialect: ProviderDialect {
     let name = "openai"
     let path = "/v1/chat/completions"
 
-    func makeProvider(baseURL: String, time: ShortTimes) throws -> any LLMProvider {
-        try Providers.makeProvider(.openai, configuration(baseURL, time))
+    func makeProvider(
+        baseURL: String, time: ShortTimes, currentKey: @escaping @Sendable () -> String?
+    ) throws -> any LLMProvider {
+        var configuration = try configuration(baseURL, time)
+        configuration.currentKey = currentKey
+        return try Providers.makeProvider(.openai, configuration)
     }
 
     static func chunk(_ rest: String) -> String {

@@ -15,10 +15,10 @@ final class NATSServer {
 
     var url: String { "nats://127.0.0.1:\(port)" }
 
-    init(folder: String, options: [String] = []) throws {
+    init(folder: String, port: UInt16? = nil, options: [String] = []) throws {
         self.folder = folder
         self.options = options
-        port = try Self.freePort()
+        self.port = try port ?? Self.freePort()
         try start()
     }
 

@@ -4,6 +4,7 @@ import Events
 import Glibc
 import LinuxSystem
 import Sinks
+import Synchronization
 import Testing
 
 struct NATSSinkTests {
@@ -128,6 +129,36 @@ struct NATSSinkTests {
         _ = try client.call("STREAM.PURGE.L", ["keep": 1])
         #expect(try sink.deliver(EventSinkConformance.deliveries(6...20)) == 9)
         #expect(try seqs() == Array(5...9))
+    }
+
+    @Test func `credentials that were exchanged are used from the next connection on`() throws {
+        let own = try TemporaryFolder()
+        let guarded = try NATSServer(folder: own.path, options: ["--auth", "the-second-token"])
+        var settings = NATSSettings(
+            url: guarded.url, credentials: .token("the-first-token"), job: "j", createsStreams: true)
+        let current = Mutex<NATSSettings.Credentials?>(nil)
+        settings.currentCredentials = { current.withLock { $0 } }
+        let sink = NATSSink(settings, spool: "s")
+        func refusal() throws -> String {
+            try #require(throws: SinkError.self) { try sink.deliver(EventSinkConformance.deliveries(1...1)) }
+                .description
+        }
+        // Of those that cannot be read nothing is known: the former ones go on.
+        for _ in 1...3 { #expect(try !refusal().contains("the-first-token")) }
+        current.withLock { $0 = .token("the-second-token") }
+        var taken: Int64?
+        let deadline = Deadline.after(milliseconds: 60000)
+        while taken == nil, !deadline.hasPassed { taken = try? sink.deliver(EventSinkConformance.deliveries(1...1)) }
+        #expect(taken == 1)
+        // And back again, with the connection lost.
+        guarded.kill()
+        let other = try NATSServer(folder: own.path, port: guarded.port, options: ["--auth", "the-third-token"])
+        #expect(try !refusal().contains("the-second-token"))
+        current.withLock { $0 = .token("the-third-token") }
+        taken = nil
+        while taken == nil, !deadline.hasPassed { taken = try? sink.deliver(EventSinkConformance.deliveries(2...2)) }
+        #expect(taken == 2)
+        other.kill()
     }
 
     @Test func `a wrong password is an error that names the server and not the password`() throws {

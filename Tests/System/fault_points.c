@@ -12,12 +12,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define NAMES 64
@@ -193,6 +195,38 @@ ssize_t send(int descriptor, const void *bytes, size_t size, int flags) {
 ssize_t sendmsg(int descriptor, const struct msghdr *message, int flags) {
     UNLESS(at_descriptor("sendmsg", descriptor));
     return NEXT(sendmsg)(descriptor, message, flags);
+}
+// Looks and openings, which change nothing: points only where one of them is asked for, not in a log of all.
+static int at_look(const char *call, const char *path) {
+    size_t length = strlen(call);
+    return is_on && strncmp(wanted, call, length) == 0 && wanted[length] == ' ' ? point(call, kind_of(path)) : 0;
+}
+int access(const char *path, int mode) {
+    UNLESS(at_look("access", path));
+    return NEXT(access)(path, mode);
+}
+int statfs64(const char *path, struct statfs64 *result) {
+    UNLESS(at_look("statfs", path));
+    return NEXT(statfs64)(path, result);
+}
+int statfs(const char *path, struct statfs *result) {
+    UNLESS(at_look("statfs", path));
+    return NEXT(statfs)(path, result);
+}
+int open64(const char *path, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    mode_t mode = va_arg(more, mode_t);
+    va_end(more);
+    UNLESS(at_look("open", path));
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_LARGEFILE, mode);
+}
+int open(const char *path, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    mode_t mode = va_arg(more, mode_t);
+    va_end(more);
+    return open64(path, flags, mode);
 }
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                 const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[]) {

@@ -146,16 +146,6 @@ def test_two_keys_and_no_word_which(new_job):
     finishes_later(job)
 
 
-@pytest.mark.parametrize("api", ["anthropic", "openai"])
-def test_a_wrong_key(new_job, api):
-    job = new_job({**SMALL_JOB, "require_key": "the-right-key"}, api=api)
-    ended = refuse(job, 77, "not_permitted", "refuses the key", str(job.secrets))
-    assert len(job.model.log()) == 1, "a wrong key is not tried again"
-    job.put_secret(f"{api}-api-key", "the-right-key\n")
-    assert job.run().code == 0, ended
-    job.journal().check(model=job.model.log())
-
-
 def test_an_llm_that_cannot_be_reached(new_job):
     job = new_job(SMALL_JOB)
     right = job.settings["AGENT_BASE_URL"]

@@ -92,10 +92,20 @@ def test_a_failed_snapshot_is_in_the_log_and_so_is_the_next_good_one(bucket, new
     assert failed < good and said[failed][0] == "WARN" and "SlowDown" in said[failed][1]
 
 
-def test_a_store_that_passes_over_conditions_starts_no_job_and_is_named(bucket, new_job):
-    job = new_job(WAITS)
+def test_old_snapshots_that_cannot_be_deleted_stay_with_one_warning_and_the_new_ones_are_good(bucket, new_job):
+    job = new_job(job_of(*[turn(execute(f"echo {word} >> effects")) for word in ("one", "two", "three")]),
+                  AGENT_SNAPSHOT_KEEP="1")
     bucket.serve(job)
-    bucket.fail("unconditional")
+    bucket.fail("deny DELETE")
     ended = job.run()
-    assert ended.code == 75 and "If-None-Match" in ended.message["reason"]
-    assert job.file("effects") == ""
+    assert ended.code == 0, ended
+    warnings = [record["body"] for record in ended.records if "snapshot" in record["body"] and record["severity_text"] == "WARN"]
+    assert len(warnings) == 1 and "older ones than the 1 of AGENT_SNAPSHOT_KEEP stay" in warnings[0], warnings
+    assert "AccessDenied" in warnings[0] and "allow the key" in warnings[0]
+    stored = {line.split()[1] for line in bucket.requests() if line.startswith("PUT") and line.endswith("json 200")}
+    assert len(stored) > 1, "only one was stored: nothing had to be deleted"
+    by_hand = job.agent("snapshot")
+    assert by_hand.returncode == 0 and "stay: delete s3://bucket/" in by_hand.stderr, by_hand.stderr
+    seq = job.journal().head["seq"]
+    new_volume(job)
+    assert restore(job)["seq"] == seq

@@ -10,6 +10,7 @@ import pytest
 
 from job_ends import end_well
 from object_store_process import CREDENTIALS
+from set_clock import hurry
 from turns import execute, job_of, turn
 
 WORK = job_of(turn(execute("echo one >> effects")), turn(execute("echo two >> effects")))
@@ -221,7 +222,8 @@ def test_without_its_store_a_job_does_not_start(new_job):
     objects = Objects(job)
     (objects.folder / "jobs").write_text("no folder")
     ended = job.run()
-    assert ended.code == 75 and "who owns the job" in ended.message["reason"]
+    assert (ended.code, ended.message["outcome"]) == (78, "configuration"), ended
+    assert "another key is its folder" in ended.message["reason"]
     assert not job.ask("SELECT 1 FROM event")
 
 
@@ -252,5 +254,6 @@ def test_a_wrong_secret_is_refused_in_the_words_of_the_store(bucket, new_job):
     job = new_job(WORK)
     bucket.serve(job)
     job.put_secret("s3-secret-access-key", "another-secret")
+    hurry(job)
     said = restore(job, code=77)
     assert "SignatureDoesNotMatch: " in said and "s3-secret-access-key" in said and "another-secret" not in said

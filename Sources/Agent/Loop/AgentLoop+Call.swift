@@ -72,10 +72,14 @@ extension AgentLoop {
             text += printed + "\n"
         }
         let changed = tree.changed(since: open.startedAt, limit: 50)
-        text +=
-            changed.isEmpty
-            ? "No file of the project tree has changed since it began."
-            : "Files of the project tree that have changed since it began: \(changed.joined(separator: ", "))"
+        if open.startedAt > Clock.wall {
+            // Files have the kernel's time. A call that began later than it is now began by another clock.
+            text += "Which files have changed since it began is not known: the clock was set back."
+        } else if changed.isEmpty {
+            text += "No file of the project tree has changed since it began."
+        } else {
+            text += "Files of the project tree that have changed since it began: \(changed.joined(separator: ", "))"
+        }
         try finish(open.call, ToolResult(text, outcome: .interrupted))
     }
 }

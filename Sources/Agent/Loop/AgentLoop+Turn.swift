@@ -34,6 +34,7 @@ extension AgentLoop {
                     cost: prices?.cost(ofHold: input, output: request.maxOutputTokens))))
         // The answer will most likely want one, and takes longer than its janitor's start.
         commands.expectCommand(state.phase.commandProfile)
+        if provider.hasOtherKey { patience.keyChanged() }
         let start = Clock.monotonic
         // While the model thinks: whether another volume has taken the job. What it answers is not begun before that.
         snapshots?.beginCheck(ledger.epoch)
@@ -44,6 +45,7 @@ extension AgentLoop {
         } catch {
             return try failed(error, turn: turn, attempt: attempt)
         }
+        patience.answered()
         try snapshots?.settleCheck(ledger.epoch, attention: attention)
         let told = reply.usage.flatMap { $0.isTold ? $0 : nil }
         try ledger.commit(
@@ -72,23 +74,34 @@ extension AgentLoop {
     }
 
     private func failed(_ error: LLMError, turn: Int, attempt: Int) throws(StoreError) -> LoopEnd? {
-        var retryAt: Int64?
-        if error.isRetryable {
-            let delay = RetryDelay.milliseconds(
-                failures: attempt, floor: error.retryAfter, random: Double.random(in: 0...1))
-            retryAt = Clock.wall + delay
+        let delay = patience.failed(
+            error, failures: attempt, hasOtherKey: provider.hasOtherKey, random: Double.random(in: 0...1))
+        var message = error.description
+        if delay != nil, error.kind == .authentication {
+            message +=
+                "; the key file in \(settings.folders.secrets) is read again, and the same key is tried for "
+                + "\(KeyPatience.total / 1000) s"
         }
         try ledger.commit(
             .llmFailed(
-                .init(turn: turn, attempt: attempt, kind: error.kind, message: error.description, retryAt: retryAt)))
+                .init(
+                    turn: turn, attempt: attempt, kind: error.kind, message: message,
+                    retryAt: delay.map { Clock.wall + $0 }, delay: delay)))
         // What can be tried again is, by the next steps; an interruption is looked into by the next step too.
-        guard retryAt == nil, error.kind != .interrupted else { return nil }
+        guard delay == nil, error.kind != .interrupted else { return nil }
         switch error.kind {
+        case .authentication where error.isForbidden:
+            return LoopEnd(
+                .notPermitted, outcome: "not_permitted",
+                reason:
+                    "the LLM does not allow the key what it is asked (\(error)); give the key that permission, or put "
+                    + "another into the key file in AGENT_SECRETS_DIR \(settings.folders.secrets)")
         case .authentication:
             return LoopEnd(
                 .notPermitted, outcome: "not_permitted",
-                reason: "the LLM refuses the key (\(error)); check the key file in AGENT_SECRETS_DIR "
-                    + "\(settings.folders.secrets)")
+                reason:
+                    "the LLM refuses the key, for \(KeyPatience.total / 1000) s now (\(error)); put the right one into "
+                    + "the key file in AGENT_SECRETS_DIR \(settings.folders.secrets)")
         case .invalidRequest, .protocolError:
             return LoopEnd(
                 .configuration, outcome: "configuration",

@@ -23,8 +23,8 @@ package final class AgentLoop {
     let snapshots: SnapshotKeeper?
     private let source: any LoopAttention
     let display: any LiveDisplay
-    /// When this process began: its patience with the LLM and with humans counts from here.
-    let began = Clock.wall
+    /// How long this process still waits for the LLM.
+    var patience: LLMPatience
 
     package init(
         ledger: Ledger, provider: any LLMProvider, model: String, prices: Prices? = nil, acceptance: Acceptance? = nil,
@@ -52,6 +52,7 @@ package final class AgentLoop {
             try ledger.commit(ends + [.commandReceived(command)] + (isFirstTask ? [Self.opening] : []))
         }
         self.display = display
+        patience = LLMPatience(left: ledger.state.backoffLeft(at: Clock.wall))
         ledger.onFull = { background.endAll(.stopped) }
     }
 
@@ -83,14 +84,13 @@ package final class AgentLoop {
         while true {
             if let end = try takeIn() { return end }
             snapshots?.look(seq: ledger.state.seq)
-            switch ledger.state.nextStep(limits: settings.limits, now: Clock.wall) {
+            switch ledger.state.nextStep(limits: settings.limits, mayTry: patience.mayTry) {
             case .waitForTask:
                 if let end = wait(for: "a task command", outcome: "no_task") { return end }
             case .waitForHuman(let reason):
                 snapshots?.request(ledger.state.status.word)
                 if let end = wait(for: reason, outcome: ledger.state.status.word) { return end }
-            case .backOff(let until):
-                if let end = backOff(until: until) { return end }
+            case .backOff: if let end = backOff() { return end }
             case .settleInterrupted(let call): try settle(call)
             case .settleBackground(let command): try settle(command)
             case .run(let call): if let end = try run(call) { return end }
@@ -154,7 +154,8 @@ package final class AgentLoop {
 
     /// One second of waiting for something from outside, within the process's patience.
     private func wait(for what: String, outcome: String) -> LoopEnd? {
-        let waited = Clock.wall - max(began, ledger.state.time)
+        // Something is committed at the start already: no process waits for what came before it.
+        let waited = Clock.monotonic - ledger.lastCommit
         if settings.delivery.natsURL == nil || waited > settings.inputWait {
             let hint =
                 settings.delivery.natsURL == nil
@@ -166,15 +167,16 @@ package final class AgentLoop {
     }
 
     /// Waits for the LLM's next try, unless that is beyond this process's patience.
-    private func backOff(until: Int64) -> LoopEnd? {
+    private func backOff() -> LoopEnd? {
         let reason = if case .backoff(_, let reason) = ledger.state.status { reason } else { "" }
-        if until - began > settings.model.outage {
+        if patience.isExhausted(outage: settings.model.outage) {
             return LoopEnd(
                 .tryAgain, outcome: "try_again",
                 reason: "the LLM was out for longer than AGENT_LLM_OUTAGE_SECONDS "
                     + "(\(settings.model.outage / 1000)); last: \(reason)")
         }
-        pause(until: .after(milliseconds: min(1000, max(1, until - Clock.wall))))
+        if provider.hasOtherKey { patience.keyChanged() }
+        pause(until: .after(milliseconds: min(1000, patience.remaining())))
         return nil
     }
 

@@ -33,7 +33,9 @@ package struct LoopEnd: Equatable, Sendable {
             self.init(.checkpointUnusable, outcome: "checkpoint_unusable", reason: error.description)
         case .full: self.init(.tryAgain, outcome: "disk_full", reason: error.description)
         case .inputOutput, .replaced: self.init(.tryAgain, outcome: "storage", reason: error.description)
-        case .place: self.init(.configuration, outcome: "configuration", reason: error.description)
+        case .stopped: self.init(.stopped, outcome: "stopped", reason: error.description)
+        case .denied: self.init(.notPermitted, outcome: "not_permitted", reason: error.description)
+        case .place, .refused: self.init(.configuration, outcome: "configuration", reason: error.description)
         }
     }
 }

@@ -3,8 +3,8 @@ package enum Step: Equatable {
     case waitForTask
     /// Waiting for a human (paused, or a question is open).
     case waitForHuman(reason: String)
-    /// Waiting for the LLM, until then (milliseconds since 1970).
-    case backOff(until: Int64)
+    /// Waiting for the LLM's next try.
+    case backOff
     /// A call that was running when its process ended, and must not be run again by itself.
     case settleInterrupted(OpenCall)
     /// A background command that was running when its process ended: it is gone.
@@ -21,9 +21,9 @@ package enum Step: Equatable {
 }
 
 extension JobState {
-    /// The next step, from the state alone (and `now`, in milliseconds since 1970, for a wait that is over): a process
-    /// that takes over decides as the one before would have.
-    package func nextStep(limits: Limits, now: Int64) -> Step {
+    /// The next step, from the state alone (and `mayTry`: whether a wait for the LLM is over): a process that takes over
+    /// decides as the one before would have.
+    package func nextStep(limits: Limits, mayTry: Bool) -> Step {
         if isFinished { return .ended }
         if task == nil { return .waitForTask }
         if let gone = background.first(where: { $0.epoch != epoch }) { return .settleBackground(gone) }
@@ -59,7 +59,7 @@ extension JobState {
                     + "use a model with a larger one")
         }
         if let note = noteDue(limits) { return note }
-        if case .backoff(let until, _) = status, until > now { return .backOff(until: until) }
+        if case .backoff = status, !mayTry { return .backOff }
         if isCompactionDue(window: limits.window), let shorter = compaction() { return .compact(shorter) }
         return .ask
     }

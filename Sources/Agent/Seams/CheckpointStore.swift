@@ -35,6 +35,10 @@ package struct StoreError: Error, Equatable, CustomStringConvertible {
         case inputOutput
         /// The place cannot hold a checkpoint (network file system, no permission).
         case place
+        /// Of the object store that says who owns the job: it refuses the credentials, or what it is asked, for good.
+        case denied, refused
+        /// This process was told to stop while it waited.
+        case stopped
     }
 
     package let kind: Kind

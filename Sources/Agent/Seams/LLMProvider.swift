@@ -116,15 +116,19 @@ package struct LLMError: Error, Equatable, CustomStringConvertible {
     package var retryAfter: Int64?
     /// `x-should-retry`, if the provider sent it: overrules the kind.
     package var shouldRetry: Bool?
+    /// Of `authentication`: the provider knows the key, and says that it may not do this. To wait for another is of no use.
+    package var isForbidden: Bool
 
     package init(
-        _ kind: Kind, _ message: String, status: Int? = nil, retryAfter: Int64? = nil, shouldRetry: Bool? = nil
+        _ kind: Kind, _ message: String, status: Int? = nil, retryAfter: Int64? = nil, shouldRetry: Bool? = nil,
+        isForbidden: Bool = false
     ) {
         self.kind = kind
         self.message = message
         self.status = status
         self.retryAfter = retryAfter
         self.shouldRetry = shouldRetry
+        self.isForbidden = isForbidden
     }
 
     package var isRetryable: Bool {
@@ -146,6 +150,8 @@ package struct LLMError: Error, Equatable, CustomStringConvertible {
 /// - `complete` sends exactly one request and returns only a whole answer: the provider's terminal event was seen. A
 ///   stream that ends without it is `truncated`, whatever the transport says.
 /// - It never retries by itself: there is one retry layer, in the loop, and it is durable.
+/// - It reads its key anew before each request: one that was rotated is used from the next request on. A key that cannot
+///   be read, or cannot be sent, is passed over for the last one that could. No key that it has used is in an error.
 /// - It is called on the loop's thread, and waits through `attention`; it returns within a second of an interruption,
 ///   with `interrupted`. Its deadlines: connect 10 s, first byte 300 s, idle 300 s, no progress but pings 600 s.
 /// - Its memory is bounded whatever the server sends: an event of at most 16 MiB, an answer of at most 64 MiB.
@@ -153,6 +159,8 @@ package struct LLMError: Error, Equatable, CustomStringConvertible {
 package protocol LLMProvider: AnyObject {
     /// `anthropic`, `openai`.
     var name: String { get }
+    /// Whether there is another key now than the one that was sent last.
+    var hasOtherKey: Bool { get }
     func complete(
         _ request: LLMRequest, attention: any Attention, onDelta: (LLMDelta) -> Void
     ) throws(LLMError) -> LLMReply

@@ -17,8 +17,10 @@ package struct ObjectStoreError: Error, Equatable, CustomStringConvertible {
         case missing
         /// `putIfAbsent`: there is one already, and it is not ours.
         case exists
-        /// The credentials are refused, or not enough for this.
+        /// The credentials are refused: unknown, wrong, expired. They may have been rotated (`KeyPatience`).
         case denied
+        /// The credentials are known and not enough for this; or, in a folder, its mode is.
+        case forbidden
         /// What came is cut, or larger than was asked for, or not what was sent.
         case damaged
         /// Asked wrongly: no such bucket, a key that is none. To try again changes nothing.

@@ -1,6 +1,6 @@
 package import Contracts
 import Glibc
-import LinuxSystem
+package import LinuxSystem
 
 /// Where a job's files are. All paths absolute and canonical.
 package struct Folders: Equatable, Sendable {
@@ -9,6 +9,7 @@ package struct Folders: Equatable, Sendable {
     package var project: String
     /// The checkpoint, the spool and commands' output: never visible to a command.
     package var checkpoints: String
+    /// Read again later: a path that holds when the volume is rotated.
     package var secrets: String
     /// A command's home and temporary folder.
     package var home: String
@@ -51,7 +52,7 @@ package struct Folders: Equatable, Sendable {
         workspace = path("WORKSPACE_PATH", "/workspace")
         project = path("AGENT_PROJECT_DIR", workspace + "/project")
         checkpoints = path("AGENT_CHECKPOINT_DIR", workspace + "/checkpoints")
-        secrets = path("AGENT_SECRETS_DIR", "/var/secrets")
+        secrets = RotatedVolume.lasting(path("AGENT_SECRETS_DIR", "/var/secrets"))
         home = path("AGENT_HOME", workspace + "/home")
         logFile = source["AGENT_LOG_FILE"].map(canonicalPath)
         config = source["AGENT_CONFIG"].map(canonicalPath)
@@ -136,27 +137,46 @@ package struct Folders: Equatable, Sendable {
             do throws(SystemError) {
                 try makeFolder(path, mode: mode)
             } catch {
-                if [ENOSPC, EDQUOT, EIO].contains(error.code) {
-                    throw StartError(
-                        .tryAgain,
-                        "\(setting): the folder \(path) cannot be made (\(error)); make room on its volume, or check it, "
-                            + "and start again")
-                }
-                throw StartError(
-                    .configuration,
-                    "\(setting): the folder \(path) cannot be made (\(error)); mount a writable volume there or make "
-                        + "it writable for UID \(getuid())")
+                throw refusal(
+                    setting, path, "cannot be made", error,
+                    advice: "mount a writable volume there or make it writable for UID \(getuid())")
             }
             // In a pod the home lies on the read-only root, and only what is mounted in it (.local) can be written. Nothing
             // is made in the workspace but these folders.
             let rights = [home, workspace].contains(path) ? X_OK : W_OK | X_OK
             guard access(path, rights) == 0 else {
-                throw StartError(
-                    .configuration,
-                    "\(setting): the folder \(path) is not writable for UID \(getuid()) (\(SystemError.last("access"))); "
-                        + "change its owner, or set fsGroup in the pod")
+                throw refusal(
+                    setting, path, "is not writable for UID \(getuid())", .last("access"),
+                    advice: "change its owner, or set fsGroup in the pod")
             }
         }
+    }
+
+    /// Why there is no start with a folder as it is. What its storage does to it may pass, and is not the configuration's
+    /// fault: it fails, is full, or has become read-only, as Linux makes a file system that has failed.
+    ///
+    /// The image's own root, which is read-only too, is where a mount is missing.
+    package func refusal(
+        _ setting: String, _ path: String, _ problem: String, _ error: SystemError, advice: String
+    ) -> StartError {
+        let fact = "\(setting): the folder \(path) \(problem) (\(error)); "
+        if [ENOSPC, EDQUOT].contains(error.code) {
+            return StartError(.tryAgain, fact + "make room on its volume, and start again")
+        }
+        if error.isStorageFailure { return StartError(.tryAgain, fact + "mend its volume, and start again") }
+        if error.code == EROFS, isOnVolume(path) {
+            return StartError(
+                .tryAgain, fact + "its volume is read-only: mend it, or mount it writable, and start again")
+        }
+        return StartError(.configuration, fact + advice)
+    }
+
+    /// Whether a folder is there and lies on a volume of its own, or where the job has been at work.
+    private func isOnVolume(_ path: String) -> Bool {
+        var own = stat()
+        var root = stat()
+        guard stat(path, &own) == 0, stat("/", &root) == 0 else { return false }
+        return own.st_dev != root.st_dev || access(database, F_OK) == 0
     }
 
     private func checkCheckpoints() throws(StartError) {
@@ -164,7 +184,7 @@ package struct Folders: Equatable, Sendable {
         do throws(SystemError) {
             kind = try FileSystemKind(of: checkpoints)
         } catch {
-            throw StartError(.configuration, "AGENT_CHECKPOINT_DIR \(checkpoints): \(error)")
+            throw refusal("AGENT_CHECKPOINT_DIR", checkpoints, "cannot be looked at", error, advice: "use another")
         }
         if case .network(let name) = kind {
             throw StartError(

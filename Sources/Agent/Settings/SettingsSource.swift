@@ -44,7 +44,7 @@ final class SettingsSource {
         for (name, value) in environment.sorted(by: { $0.key < $1.key }) where !value.isEmpty {
             if Self.known.contains(name) {
                 values[name] = value
-            } else if name.hasPrefix("AGENT_") {
+            } else if name.hasPrefix("AGENT_"), !ServiceLinks.contains(name, value) {
                 refuse(Self.unknown(name, place: "the environment"))
             }
         }

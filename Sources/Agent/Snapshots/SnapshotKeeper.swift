@@ -16,6 +16,7 @@ package final class SnapshotKeeper {
     private var snapshot: (process: ObjectStoreProcess, seq: Int64)?
     private var check: ObjectStoreProcess?
     private var hasWarnedOfCheck = false
+    private var hasWarnedOfOld = false
     private var schedule: SnapshotSchedule
 
     /// Milliseconds.
@@ -83,7 +84,7 @@ package final class SnapshotKeeper {
         schedule.begin(now: Clock.monotonic)
         do throws(SystemError) {
             let process = try ObjectStoreProcess(
-                program: program, arguments: ["snapshot", "--reason", reason] + flags,
+                program: program, arguments: ["snapshot", "--reason", reason, "--for-loop"] + flags,
                 environment: environment, among: janitors, limit: Self.snapshotLimit)
             snapshot = (process, seq)
         } catch {
@@ -93,10 +94,12 @@ package final class SnapshotKeeper {
 
     private func ended(_ end: ObjectStoreProcess.End, seq: Int64) {
         snapshot = nil
-        if end.code == 0 {
+        if end.code == 0 || end.code == SnapshotVerdict.oldOnesStay {
             if schedule.failures > 0 { say("a snapshot was made again (event \(seq))") }
             schedule.succeeded(seq: seq)
-            if !end.words.isEmpty { say(end.words) }
+            // Once, and not with each snapshot: nothing is lost by it.
+            if !end.words.isEmpty, end.code == 0 || !hasWarnedOfOld { say(end.words) }
+            hasWarnedOfOld = end.code == SnapshotVerdict.oldOnesStay
             return
         }
         let pause = schedule.failed(now: Clock.monotonic)
@@ -109,54 +112,79 @@ package final class SnapshotKeeper {
 
     /// Claims the epoch that this process has taken, before anything is done under it.
     ///
-    /// - Throws: `StoreError`: `fenced` if another volume has the job; `inputOutput` if the store does not say so within
-    ///   half a minute, or says that it never will, for nobody knows then who owns the job.
+    /// - Throws: `StoreError`: `fenced` if another volume has the job; `denied` or `refused` if the store says that it never
+    ///   will, of credentials after their time (`KeyPatience`); `inputOutput` if it says nothing within half a minute, for
+    ///   nobody knows then who owns the job; `stopped`.
     package func claim(_ epoch: Int64, attention: any Attention) throws(StoreError) {
         let nonce = String(UInt64.random(in: 0 ... .max), radix: 36) + String(UInt64.random(in: 0 ... .max), radix: 36)
-        let deadline = Deadline.after(milliseconds: Self.claimPatience)
+        var outage = Deadline.after(milliseconds: Self.claimPatience)
+        var key = KeyPatience()
         var words = ""
-        while !deadline.hasPassed {
-            var isStopped = false
-            let beat = { if attention.attend() == .stop { isStopped = true } }
-            do throws(SystemError) {
-                let process = try claimProcess(epoch, ["--nonce", nonce], limit: deadline.remaining)
-                var end: ObjectStoreProcess.End?
-                while end == nil, !isStopped {
-                    end = process.wait(until: .after(milliseconds: 200), attention: beat)
+        while true {
+            let end = try claimOnce(epoch, nonce, limit: outage.remaining, attention)
+            // One that was killed at the limit cannot say why it took so long; the one before may have.
+            if end.code != nil || words.isEmpty { words = end.words }
+            var pause = Self.claimPause
+            switch end.code {
+            case 0: return
+            case ClaimVerdict.superseded: throw fenced(epoch, end.words)
+            case ClaimVerdict.keyRefused:
+                let isFirst = !key.isWaiting
+                guard let wait = key.refused(random: Double.random(in: 0...1)) else {
+                    throw StoreError(
+                        .denied,
+                        "the object store refuses the credentials, for \(KeyPatience.total / 1000) s now: \(end.words)")
                 }
-                guard let end else {
-                    _ = process.kill("")
-                    throw SystemError("claim", code: 4)
+                if isFirst {
+                    say(
+                        "warning: the object store refuses the credentials; they are read again, and the same are tried for "
+                            + "\(KeyPatience.total / 1000) s: \(end.words)")
                 }
-                words = end.words
-                switch end.code {
-                case 0: return
-                case ClaimVerdict.superseded: throw SystemError("claim", code: 1)
-                // Asked wrongly: to ask again changes nothing.
-                case ExitCode.configuration.rawValue: throw SystemError("claim", code: 2)
-                default: break
+                pause = wait
+                // It answers.
+                outage = .after(milliseconds: Self.claimPatience + wait)
+            case ExitCode.notPermitted.rawValue: throw StoreError(.denied, end.words)
+            case ExitCode.configuration.rawValue: throw StoreError(.refused, end.words)
+            default:
+                guard !outage.hasPassed else {
+                    let isOut = end.code == nil || end.code == ExitCode.tryAgain.rawValue
+                    throw StoreError(
+                        .inputOutput,
+                        "the object store of AGENT_SNAPSHOT_URL does not say who owns the job (\(words)); "
+                            + (isOut ? "make it reachable" : "look at what it holds") + " and start again")
                 }
-            } catch {
-                if error.call == "claim" {
-                    switch error.code {
-                    case 1: throw fenced(epoch, words)
-                    case 2: throw unknownOwner(words)
-                    default: throw StoreError(.inputOutput, "stopped while the epoch was being claimed")
-                    }
-                }
-                words = "\(error)"
             }
-            beat()
-            _ = try? waitReadable([], until: deadline.sooner(.after(milliseconds: Self.claimPause)))
+            let next = Deadline.after(milliseconds: pause)
+            while !next.hasPassed {
+                if attention.attend() == .stop { throw Self.stoppedClaim }
+                _ = try? waitReadable(attention.descriptors, until: next.sooner(.after(milliseconds: 200)))
+            }
         }
-        throw unknownOwner(words)
     }
 
-    private func unknownOwner(_ words: String) -> StoreError {
-        StoreError(
-            .inputOutput,
-            "the object store of AGENT_SNAPSHOT_URL does not say who owns the job (\(words)); make it reachable and start "
-                + "again")
+    private static let stoppedClaim = StoreError(.stopped, "stopped by SIGTERM before anything was done")
+
+    /// One process that claims it, to its end or `limit`; what it says begins with what failed.
+    private func claimOnce(
+        _ epoch: Int64, _ nonce: String, limit: Int64, _ attention: any Attention
+    ) throws(StoreError) -> ObjectStoreProcess.End {
+        let process: ObjectStoreProcess
+        do throws(SystemError) {
+            process = try claimProcess(epoch, ["--nonce", nonce], limit: limit)
+        } catch {
+            return .init(code: nil, words: "\(error)")
+        }
+        while true {
+            var isStopped = false
+            let end = process.wait(until: .after(milliseconds: 200)) {
+                if attention.attend() == .stop { isStopped = true }
+            }
+            if let end { return end }
+            if isStopped {
+                _ = process.kill("")
+                throw Self.stoppedClaim
+            }
+        }
     }
 
     /// Begins to ask whether another volume has taken the job since. To be settled by `settleCheck`.
@@ -208,4 +236,12 @@ package final class SnapshotKeeper {
 package enum ClaimVerdict {
     /// Another volume has the job.
     package static let superseded: Int32 = 3
+    /// The store refuses the credentials, which may have been rotated.
+    package static let keyRefused: Int32 = 4
+}
+
+/// What `agentd snapshot --for-loop` says by its exit code, beside the documented ones.
+package enum SnapshotVerdict {
+    /// The snapshot is stored, but those that are to go could not be deleted.
+    package static let oldOnesStay: Int32 = 3
 }

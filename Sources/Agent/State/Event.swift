@@ -148,15 +148,20 @@ package enum Event: Equatable, Sendable {
         package var attempt: Int
         package var kind: LLMError.Kind
         package var message: String
-        /// When the next try is due (milliseconds since 1970); nil if there is none.
+        /// When the next try is due (milliseconds since 1970, for people); nil if there is none.
         package var retryAt: Int64?
+        /// How long the wait is, in milliseconds: what `retryAt` is worth by another clock. Nil in older journals.
+        package var delay: Int64?
 
-        package init(turn: Int, attempt: Int, kind: LLMError.Kind, message: String, retryAt: Int64? = nil) {
+        package init(
+            turn: Int, attempt: Int, kind: LLMError.Kind, message: String, retryAt: Int64? = nil, delay: Int64? = nil
+        ) {
             self.turn = turn
             self.attempt = attempt
             self.kind = kind
             self.message = message
             self.retryAt = retryAt
+            self.delay = delay
         }
     }
 

@@ -167,7 +167,22 @@ extension JobState {
         if body.kind == .overflow { hasOverflowed = true }
         failures += 1
         if failingSince == nil { failingSince = time }
-        if let retryAt = body.retryAt { statusBesidePause = .backoff(until: retryAt, reason: body.message) }
+        guard let retryAt = body.retryAt else { return }
+        statusBesidePause = .backoff(until: retryAt, reason: body.message)
+        // A new process has read the key anew.
+        let isForKey = body.kind == .authentication
+        backoffDelay = isForKey ? 0 : min(body.delay ?? max(0, retryAt - time), RetryDelay.longest)
+    }
+
+    /// How much of a wait for the LLM that another process has begun is left, in milliseconds, by the present time.
+    ///
+    /// 0 if `retryAt` is further away than the wait was long: it was told by another clock. Nobody knows then how much of
+    /// it is over; one request too soon costs less than a wait as long as the two clocks are apart.
+    package func backoffLeft(at now: Int64) -> Int64 {
+        guard case .backoff(let until, _) = statusBesidePause, until > now, until - now <= backoffDelay else {
+            return 0
+        }
+        return until - now
     }
 
     private mutating func finish(_ body: Event.CallFinished) {

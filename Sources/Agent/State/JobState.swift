@@ -86,6 +86,8 @@ package struct JobState: Codable, Equatable, Sendable {
     /// Tries of the current turn that failed in a row, and when the first of them failed.
     package var failures = 0
     package var failingSince: Int64?
+    /// How long the wait of `backoff` was meant to be, in milliseconds; 0 if a new process need not wait.
+    package var backoffDelay: Int64 = 0
 
     package var spent = Spent()
     package var stepsInPhase = 0

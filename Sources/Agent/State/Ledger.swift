@@ -17,6 +17,10 @@ package final class Ledger {
     private let store: any CheckpointStore
     package let epoch: Int64
     private let now: () -> Int64
+    /// How far the journal's time is ahead of `now`: an earlier process had another clock.
+    private var ahead: Int64 = 0
+    /// When something was last committed, on the clock that is never set (`Clock.monotonic`).
+    package private(set) var lastCommit = Clock.monotonic
     /// Called after each commit with the state after it.
     package var onCommit: (JobState) -> Void = { _ in }
     /// Called when the disk is full, before the reserve is given up for the last commit: ends what could use it up, and
@@ -32,7 +36,7 @@ package final class Ledger {
     /// no job goes on: it is stopped, once.
     /// - Throws: `StoreError`; `full` if there is no room, which the journal says then.
     package init(
-        store: any CheckpointStore, version: String, host: String, now: @escaping () -> Int64 = { Clock.wall },
+        store: any CheckpointStore, version: String, host: String, now: @escaping () -> Int64 = Ledger.steadyTime(),
         claim: (Int64) throws(StoreError) -> Void = { _ in }
     ) throws(StoreError) {
         self.store = store
@@ -42,6 +46,7 @@ package final class Ledger {
         try claim(acquisition.epoch)
         state = acquisition.state
         for event in acquisition.events { state.apply(event) }
+        ahead = max(0, state.time - now())
         progress = state.progress
         (found, foundEpoch) = (state.seq, state.epoch)
         epoch = acquisition.epoch
@@ -106,6 +111,7 @@ package final class Ledger {
             throw error
         }
         progress = state.progress
+        lastCommit = Clock.monotonic
         onCommit(state)
     }
 
@@ -121,9 +127,17 @@ package final class Ledger {
         onCommit(state)
     }
 
+    /// Milliseconds since 1970 by the clock as it was now, and after that by the one that is never set: within a process
+    /// the times of two events are as far apart as the events were. A clock that is set while a job runs must not use up
+    /// `AGENT_MAX_WALL_SECONDS`, nor stop it.
+    package static func steadyTime() -> () -> Int64 {
+        let offset = Clock.wall - Clock.boot
+        return { Clock.boot + offset }
+    }
+
     private func fold(_ events: [Event]) -> [StoredEvent] {
-        // A clock that went back must not make time in the journal go back.
-        let time = max(now(), state.time)
+        // Time in the journal does not go back, whatever clock an earlier process had.
+        let time = max(now() + ahead, state.time)
         var stored: [StoredEvent] = []
         for event in events {
             let entry = StoredEvent(seq: state.seq + 1, epoch: epoch, time: time, event: event)

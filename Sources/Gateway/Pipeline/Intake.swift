@@ -9,7 +9,7 @@ import SQLite
 /// and dropped.
 struct Intake {
     private let journal: any JournalReader
-    private let redactor: Redactor
+    private var secrets: LoadedSecrets
     private(set) var projection = JournalProjection()
     private var waiting: [SpoolEntry] = []
     private var waitingBytes = 0
@@ -24,10 +24,15 @@ struct Intake {
     private static let waitingLimit = 4 << 20
     private static let journalBatch = 100
 
-    init(journal: any JournalReader, redactor: Redactor) {
+    init(journal: any JournalReader, secrets: LoadedSecrets) {
         self.journal = journal
-        self.redactor = redactor
+        self.secrets = secrets
     }
+
+    var redactor: Redactor { secrets.redactor }
+
+    /// Takes in secrets that have been exchanged.
+    mutating func followSecrets() { secrets.refresh() }
 
     /// Folds what is in the spool already, so that records can say what calls were.
     ///
@@ -94,8 +99,16 @@ struct Intake {
         return hasNewOwner
     }
 
-    /// Adds a record that is not of the journal.
-    mutating func add(_ entry: SpoolEntry) {
+    /// Adds records that are not of the journal, and have been read just now.
+    mutating func add(_ entries: [SpoolEntry]) {
+        guard !entries.isEmpty else { return }
+        secrets.refresh()
+        for entry in entries { keep(entry) }
+    }
+
+    mutating func add(_ entry: SpoolEntry) { add([entry]) }
+
+    private mutating func keep(_ entry: SpoolEntry) {
         let ready = RecordBounds.bounded(redactor.redact(entry))
         let size = ready.record.body.utf8.count + 256
         guard waitingBytes + size <= Self.waitingLimit else {
@@ -116,6 +129,7 @@ struct Intake {
     mutating func readJournal(_ spool: Spool) throws(StoreError) -> Bool {
         guard waitingJournal == nil else { return false }
         let events = try journal.events(after: spool.journal.seq, limit: Self.journalBatch)
+        if !events.isEmpty { secrets.refresh() }
         for event in events {
             if case .acquired = event.event { hasNewOwner = true }
             if case .restored(let body) = event.event { note(body, of: event.epoch) }

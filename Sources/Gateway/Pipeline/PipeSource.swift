@@ -18,6 +18,9 @@ struct PipeSource: ~Copyable {
         if let descriptor { try setNonBlocking(descriptor, true) }
     }
 
+    /// From now on lines are cut so that none of these secrets is cut in two.
+    mutating func cutAround(_ redactor: Redactor) { assembler.redactor = redactor }
+
     var hasEnded: Bool { descriptor < 0 }
     /// When `read` is to be called though nothing has come.
     var flushAt: Int64? { assembler.flushAt }

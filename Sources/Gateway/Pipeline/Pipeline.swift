@@ -47,8 +47,9 @@ package final class Pipeline {
     ) throws(GatewayError) {
         self.configuration = configuration
         self.health = health
-        let redactor = Redactor(secrets: configuration.secrets)
-        intake = Intake(journal: journal, redactor: redactor)
+        let secrets = LoadedSecrets(configuration.secrets, folder: configuration.secretsFolder)
+        let redactor = secrets.redactor
+        intake = Intake(journal: journal, secrets: secrets)
         gasps = configuration.gasps.map(GaspFolder.init)
         spool = try Spool(
             path: configuration.spoolPath, job: configuration.job, limit: configuration.spoolLimit,
@@ -155,8 +156,11 @@ package final class Pipeline {
             health.loopIsAlive()
             journalDue = 0
         }
-        for entry in output.read(into: buffer) { intake.add(entry) }
-        for entry in errors.read(into: buffer) { intake.add(entry) }
+        intake.followSecrets()
+        output.cutAround(intake.redactor)
+        errors.cutAround(intake.redactor)
+        intake.add(output.read(into: buffer))
+        intake.add(errors.read(into: buffer))
         takeGasps()
         settle()
         if journalDue <= Clock.monotonic { try readJournal() }
@@ -182,7 +186,7 @@ package final class Pipeline {
     private func takeGasps() {
         guard let due = gasps?.dueAt, due <= Clock.monotonic else { return }
         do {
-            for entry in try gasps?.take(spool, onTheirWay: intake.waitingGasps) ?? [] { intake.add(entry) }
+            intake.add(try gasps?.take(spool, onTheirWay: intake.waitingGasps) ?? [])
         } catch {
             note("gasps", "a last-gasp record cannot be shipped: \(error)")
         }

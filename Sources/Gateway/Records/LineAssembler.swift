@@ -23,7 +23,7 @@ package struct LineAssembler {
     package static let partLimit = 64 << 10
     package static let patience: Int64 = 250
 
-    private let redactor: Redactor
+    var redactor: Redactor
     private var buffer: [UInt8] = []
     /// Parts of the present line that were given already.
     private var parts = 0

@@ -105,14 +105,17 @@ enum SpoolSchema {
     }
 
     private static func failure(_ error: SQLiteError, _ path: String) -> GatewayError {
-        if error.cannotOpen {
+        let isOfStorage = SystemError("open", code: error.systemCode).isStorageFailure || isReadOnlyFileSystem(path)
+        if error.cannotOpen, !isOfStorage {
             return GatewayError(
                 .configuration,
                 "AGENT_CHECKPOINT_DIR: the spool \(path) cannot be written (\(error)); the folder must exist and be "
                     + "writable for UID \(getuid())")
         }
-        if error.isFull || error.isInputOutput {
-            return GatewayError(.tryAgain, "the spool \(path) cannot be written: \(error)")
+        if error.isFull || error.isInputOutput || error.cannotOpen {
+            return GatewayError(
+                .tryAgain,
+                "the spool \(path) cannot be written (\(error)); make room on its volume or mend it, and start again")
         }
         return GatewayError(.checkpointUnusable, "the spool \(path) cannot be used: \(error)")
     }

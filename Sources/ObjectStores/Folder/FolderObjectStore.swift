@@ -174,7 +174,7 @@ package final class FolderObjectStore: ObjectStore {
         let (kind, advice): (ObjectStoreError.Kind, String) =
             switch error.code {
             case ENOENT: (.missing, "there is none")
-            case EACCES, EPERM, EROFS: (.denied, "make the folder writable for UID \(getuid())")
+            case EACCES, EPERM: (.forbidden, "make the folder writable for UID \(getuid())")
             case EFBIG: (.damaged, "it is larger than allowed")
             case ENOTDIR, EISDIR, EINVAL, ENAMETOOLONG, EOPNOTSUPP, EMLINK:
                 (.refused, "another key is its folder, or the file system cannot hold it")

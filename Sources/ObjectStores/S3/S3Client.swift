@@ -104,7 +104,8 @@ final class S3Client {
         }
         guard head.isSuccess, !Self.isError(exchange.body, question) else {
             let failure = S3Failure(
-                answer: head, body: exchange.body, subject: subject, redaction: redaction, now: Clock.wall)
+                answer: head, body: exchange.body, subject: subject,
+                fetches: !question.key.isEmpty && question.method != "PUT", redaction: redaction, now: Clock.wall)
             return ([], failure, head)
         }
         return (exchange.body, damage(of: exchange, question), head)

@@ -30,9 +30,13 @@ struct S3Failure {
         default: (kind, remedy) = (.unavailable, .again(wish: nil))
         }
         let advice =
-            kind == .refused
-            ? "; look at AGENT_S3_ENDPOINT, and put an authority of your own into SSL_CERT_FILE"
-            : "; look at AGENT_S3_ENDPOINT, the proxy and the network"
+            switch code {
+            case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM:
+                "; put the authority that has signed the store's certificate into SSL_CERT_FILE, or correct AGENT_S3_ENDPOINT"
+            default:
+                kind == .refused
+                    ? "; correct AGENT_S3_ENDPOINT" : "; look at AGENT_S3_ENDPOINT, the proxy and the network"
+            }
         error = ObjectStoreError(kind, "\(subject): \(words)" + (kind == .damaged ? "" : advice))
     }
 
@@ -48,7 +52,10 @@ struct S3Failure {
     }
 
     /// An answer that is an error. `code` decides where there is one: its meaning is narrower than the status'.
-    init(answer head: HTTPHead, body: [UInt8], subject: String, redaction: Redaction, now: Int64) {
+    /// `fetches`: an object was asked for, of which there may be none.
+    init(
+        answer head: HTTPHead, body: [UInt8], subject: String, fetches: Bool, redaction: Redaction, now: Int64
+    ) {
         let root = XMLElement(parsing: body).flatMap { $0.name == "Error" ? $0 : nil }
         let code = redaction.excerpt(root?["Code"] ?? "", limit: 100)
         let said = redaction.excerpt(root?["Message"] ?? "", limit: 500)
@@ -61,24 +68,40 @@ struct S3Failure {
                 (_, 300..<400):
                 (.refused, .none, Self.regionAdvice(head, root))
             case ("RequestTimeTooSkewed", _):
-                (.denied, .credentials, "set this node's clock right")
+                (.forbidden, .credentials, "set this node's clock right")
+            // The codes by which S3 says that it knows the key: "API Reference, Error Responses".
+            case ("AccessDenied", _), ("AllAccessDisabled", _), ("AccountProblem", _):
+                (
+                    .forbidden, .credentials,
+                    "allow the key to get, put, list and delete objects under AGENT_SNAPSHOT_URL"
+                )
             case ("ExpiredToken", _), ("InvalidToken", _), ("TokenRefreshRequired", _), (_, 401), (_, 403):
                 (
                     .denied, .credentials,
-                    "look at the files \(S3Credentials.keyIDFile), \(S3Credentials.secretKeyFile) and "
-                        + "\(S3Credentials.tokenFile) of the secrets folder, and at what the key is allowed"
+                    "put the right credentials into the files \(S3Credentials.keyIDFile), "
+                        + "\(S3Credentials.secretKeyFile) and, for temporary ones, \(S3Credentials.tokenFile) of the "
+                        + "secrets folder"
                 )
-            case ("BadDigest", _), ("XAmzContentSHA256Mismatch", _), ("IncompleteBody", _):
-                (.damaged, .again(wish: wish), "what was sent did not arrive as it was sent")
-            case ("RequestTimeout", _), ("SlowDown", _), ("InternalError", _), ("ServiceUnavailable", _),
+            // A fault of the way is over at the next try.
+            case ("BadDigest", _), ("XAmzContentSHA256Mismatch", _):
+                (
+                    .refused, .again(wish: wish),
+                    "what arrives there is each time another than what was sent: look at the proxy, and whether the store "
+                        + "takes SHA-256 checksums"
+                )
+            case ("IncompleteBody", _), ("RequestTimeout", _), ("SlowDown", _), ("InternalError", _),
+                ("ServiceUnavailable", _),
                 ("ConditionalRequestConflict", _), ("OperationAborted", _), (_, 408), (_, 409), (_, 429):
                 (.unavailable, .again(wish: wish), "try again later")
-            case (_, 404): (.missing, .none, "there is none")
+            case (_, 404) where fetches: (.missing, .none, "there is none")
             case (_, 412): (.exists, .none, "there is one already")
             case (_, 501), (_, 505):
-                (.refused, .none, "the store does not know what was asked; it must know S3's If-None-Match")
+                (
+                    .refused, .none,
+                    "the store does not know what was asked; use one that knows S3's If-None-Match and SHA-256 checksums"
+                )
             case (_, 500...): (.unavailable, .again(wish: wish), "try again later")
-            default: (.refused, .none, "look at AGENT_SNAPSHOT_URL and AGENT_S3_ENDPOINT")
+            default: (.refused, .none, "correct AGENT_SNAPSHOT_URL, AGENT_S3_ENDPOINT or AGENT_S3_REGION")
             }
         let words = [code, said].filter { !$0.isEmpty }.joined(separator: ": ")
         error = ObjectStoreError(

@@ -6,6 +6,7 @@ import HTTP
 package final class AnthropicProvider: LLMProvider {
     package let name = "anthropic"
     private let connection: ProviderConnection
+    package var hasOtherKey: Bool { connection.hasOtherKey }
 
     /// - Throws: `StartError(.configuration)` if the base URL or the key cannot be used.
     package init(_ configuration: ProviderConfiguration) throws(StartError) {

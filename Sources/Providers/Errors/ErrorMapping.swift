@@ -27,7 +27,8 @@ package struct ErrorMapping: Sendable {
         let request = head.requestID.map { " [request \(redaction.excerpt($0, limit: 100))]" } ?? ""
         return LLMError(
             kind, words + hint(kind, status: head.status, body) + request, status: head.status,
-            retryAfter: RetryAfter.milliseconds(head, now: Clock.wall), shouldRetry: shouldRetry)
+            retryAfter: RetryAfter.milliseconds(head, now: Clock.wall), shouldRetry: shouldRetry,
+            isForbidden: kind == .authentication && Self.isForbidden(body))
     }
 
     /// The error of a stream that began well. The request was accepted, so what is not known can be tried again.
@@ -44,7 +45,8 @@ package struct ErrorMapping: Sendable {
             let body = ErrorBody(json)
             let kind = Self.kind(status: body.status, body)
             return LLMError(
-                kind, redaction.excerpt(body.message) + hint(kind, status: nil, body), status: body.status ?? 200)
+                kind, redaction.excerpt(body.message) + hint(kind, status: nil, body), status: body.status ?? 200,
+                isForbidden: kind == .authentication && Self.isForbidden(body))
         }
     }
 
@@ -161,6 +163,21 @@ extension ErrorMapping {
                 "invalid authentication", "authentication failed", "unauthorized", "api key not found",
                 "api_key_invalid",
             ])
+    }
+
+    /// The key is known and not allowed this: by permission, scope or place. Anthropic says `permission_error` (403), Google
+    /// `PERMISSION_DENIED` (403), OpenAI `unsupported_country_region_territory` (403) and, for a restricted key, 401 with
+    /// `invalid_request_error` and "… insufficient permissions for this operation. Missing scopes: …".
+    ///
+    /// A 403 that says nothing of the kind may as well be about the key: gateways refuse an unknown one so.
+    private static func isForbidden(_ body: ErrorBody) -> Bool {
+        let names = [
+            "permission_error", "permission_denied", "insufficient_permissions", "missing_scope", "forbidden",
+            "access_denied", "unsupported_country_region_territory",
+        ]
+        if names.contains(body.type) || names.contains(body.code) { return true }
+        return mentions(
+            body, ["insufficient permissions", "missing scopes", "country, region, or territory not supported"])
     }
 
     private static func isAboutModel(_ body: ErrorBody) -> Bool {

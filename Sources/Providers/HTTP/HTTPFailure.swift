@@ -1,10 +1,11 @@
 import Agent
 import CCurl
+import HTTP
 
 extension HTTPExchange.Failure {
     /// What a transport failure before the answer means. `proxyStatus` is what the proxy answered to CONNECT, 0 if there
-    /// was none; `authorities` the certificate file in use, nil if it is the system's.
-    func error(proxyStatus: Int, authorities: String?) -> LLMError {
+    /// was none.
+    func error(proxyStatus: Int, network: HTTPConfiguration) -> LLMError {
         if proxyStatus == 407 {
             return LLMError(
                 .invalidRequest,
@@ -14,10 +15,13 @@ extension HTTPExchange.Failure {
         if proxyStatus >= 300 {
             return LLMError(.network, "the proxy refuses the connection (HTTP \(proxyStatus)): \(words)")
         }
-        let file = authorities ?? "the system's certificate file"
+        let file = network.authorities ?? "the system's certificate file"
+        if code == CURLE_SSL_CACERT_BADFILE, let missing = network.missingAuthorities {
+            return LLMError(.network, "\(missing); put it back: it is read again at each request")
+        }
         return switch code {
         case CURLE_OPERATION_TIMEDOUT: LLMError(.timeout, words)
-        // The file could be read when the process started, so what is wrong is in it.
+        // What is wrong is in it.
         case CURLE_SSL_CACERT_BADFILE:
             LLMError(
                 .invalidRequest, "\(words); install ca-certificates, or set SSL_CERT_FILE (now \(file))")

@@ -4,6 +4,7 @@ package import Agent
 package final class OpenAIProvider: LLMProvider {
     package let name = "openai"
     private let connection: ProviderConnection
+    package var hasOtherKey: Bool { connection.hasOtherKey }
 
     /// - Throws: `StartError(.configuration)` if the base URL or the key cannot be used.
     package init(_ configuration: ProviderConfiguration) throws(StartError) {

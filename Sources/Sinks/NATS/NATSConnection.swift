@@ -9,7 +9,8 @@ import LinuxSystem
 /// API"). nats.c's own JetStream layer reports a publish as done before it is, and overflows its heap when it fetches
 /// more than one message (measured, 3.4.1).
 final class NATSConnection {
-    private let settings: NATSSettings
+    private var settings: NATSSettings
+    private let watch = ClockWatch()
     private var handle: OpaquePointer?
     private var made: UInt64 = 0
 
@@ -18,10 +19,14 @@ final class NATSConnection {
 
     init(_ settings: NATSSettings) { self.settings = settings }
 
-    deinit { close() }
+    deinit {
+        close()
+        watch.end()
+    }
 
     private func close() {
         guard let handle else { return }
+        watch.watch(nil)
         natsConnection_Destroy(handle)
         self.handle = nil
     }
@@ -31,7 +36,8 @@ final class NATSConnection {
     /// - Returns: a number that changes with each connection: what was found out over an older one may no longer hold.
     /// - Throws: `SinkError` if there is none now; it is being worked on.
     func ensure() throws(SinkError) -> UInt64 {
-        // Lost, or refused twice for the same reason, after which nats.c gives up whatever MaxReconnect says.
+        // Lost, refused twice for the same reason, after which nats.c gives up whatever MaxReconnect says, or ended
+        // because the clock was set back.
         if let handle, natsConnection_IsClosed(handle) {
             let reason = lastError
             close()
@@ -45,6 +51,8 @@ final class NATSConnection {
     }
 
     private func open() throws(SinkError) {
+        // They may have been rotated: a server that refuses them closes the connection, and this is the next one.
+        settings.credentials = settings.currentCredentials() ?? settings.credentials
         var options: OpaquePointer?
         guard natsOptions_Create(&options) == NATS_OK, let options else { throw SinkError("nats.c: no memory") }
         defer { natsOptions_Destroy(options) }
@@ -56,6 +64,7 @@ final class NATSConnection {
             throw SinkError("no connection to \(place): \(Self.text(status))")
         }
         handle = opened
+        watch.watch(opened)
         made += 1
     }
 

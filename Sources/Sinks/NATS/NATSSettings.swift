@@ -1,6 +1,6 @@
 /// How a job is connected to NATS.
 package struct NATSSettings: Sendable {
-    package enum Credentials: Sendable {
+    package enum Credentials: Equatable, Sendable {
         case none
         /// The path of a `.creds` file, read anew at each connection, so that it can be rotated.
         case file(String)
@@ -11,6 +11,8 @@ package struct NATSSettings: Sendable {
     /// `nats://` or `tls://`, one or several with commas between them.
     package var url: String
     package var credentials: Credentials
+    /// The credentials as they are now, asked before each connection; nil if they cannot be read: the last ones are used.
+    package var currentCredentials: @Sendable () -> Credentials? = { nil }
     package var job: String
     /// Whether streams that are missing are made.
     package var createsStreams: Bool

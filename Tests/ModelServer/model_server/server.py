@@ -140,7 +140,11 @@ class Handler(BaseHTTPRequestHandler):
         if not key:
             raise wire.unauthorized("x-api-key header is required" if wire is anthropic
                                     else "You didn't provide an API key.")
-        if key != self.server.script.get("require_key", key):
+        required = self.server.script.get("require_key", key)
+        if path := self.server.script.get("require_key_file"):
+            with open(path, encoding="utf-8") as file:
+                required = file.read().strip()
+        if key != required:
             raise wire.unauthorized("invalid x-api-key" if wire is anthropic else "Incorrect API key provided.")
 
     def body(self):
