@@ -22,14 +22,13 @@ static void respect_ignored(sigset_t *set) {
     }
 }
 
-int clinux_signals_open(void) {
+int clinux_signals_open(int faults) {
     struct sigaction standard = {.sa_handler = SIG_DFL};
     if (sigaction(SIGCHLD, &standard, NULL) < 0) return -errno;
     sigset_t set;
     sigfillset(&set);
-    // A blocked fault kills all the same (signal(7)), but a trap of our own should look like one.
-    const int faults[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS};
-    for (unsigned i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&set, faults[i]);
+    const int of_faults[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS};
+    for (unsigned i = 0; !faults && i < sizeof of_faults / sizeof *of_faults; i++) sigdelset(&set, of_faults[i]);
     respect_ignored(&set);
     if (sigprocmask(SIG_SETMASK, &set, NULL) < 0) return -errno;
     int result = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

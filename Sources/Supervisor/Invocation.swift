@@ -18,8 +18,7 @@ package enum Invocation: Equatable, Sendable {
     /// Reads argv, the program's name included.
     package init(_ arguments: [String]) throws(Wrong) {
         guard arguments.count > 1 else {
-            self = .help
-            return
+            throw Wrong(description: "there is no subcommand: agent-init run, or agent-init --help")
         }
         switch arguments[1] {
         case "--help", "-h": self = .help
@@ -37,7 +36,13 @@ package enum Invocation: Equatable, Sendable {
         var rest = arguments[2...]
         var options = CommandOptions()
         try options.take(from: &rest)
-        if rest.first == "--" { rest.removeFirst() }
+        if rest.first == "--" {
+            rest.removeFirst()
+        } else if let word = rest.first, Help.subcommands.contains(where: { $0.name == word }) {
+            throw Wrong(
+                description: "\"run \(word)\" would run a program of that name; for the subcommand: agent-init \(word); for "
+                    + "the program: agent-init run -- \(word)")
+        }
         guard !rest.isEmpty else {
             throw Wrong(
                 description: "there is no command after \"\(arguments[arguments.count - 1])\"; "

@@ -26,8 +26,10 @@ struct LoopCommand: ParsableCommand {
         var progress = StatusLine.Progress(phase: "BOOT", step: 0, seq: 0)
         let end: LoopEnd
         do {
+            try requireProc()
             let environment = processEnvironment()
             let settings = try Settings(environment: environment)
+            supervisor.tell(secrets: settings.folders.secrets)
             let attention = try ProcessAttention(commands: commandsFd, supervisor: supervisor, live: live)
             let wiring = try Wiring(settings: settings, environment: environment)
             supervisor.tell(records: settings.folders.gasps)
@@ -62,8 +64,11 @@ struct LoopCommand: ParsableCommand {
             end = LoopEnd(.internalError, outcome: "error", reason: "\(error)")
         }
         supervisor.tell(end, at: progress)
-        // In words too, for whoever reads the log; a finished job has said so in its journal.
-        if end.exit != .completed { say("agent-init: \(end.outcome) (exit \(end.exit.rawValue)): \(end.reason)") }
+        // For whoever reads the log; a finished job has said so in its journal.
+        if end.exit != .completed {
+            let shown = supervisor.shown(end)
+            say(EndLine.text(outcome: shown.outcome, exit: shown.exit.rawValue, reason: shown.reason))
+        }
         throw ArgumentParser.ExitCode(end.exit.rawValue)
     }
 }

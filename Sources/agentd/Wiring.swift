@@ -5,6 +5,7 @@ import HTTP
 import Jail
 import LinuxSystem
 import Providers
+import SecretRedaction
 import Stores
 
 /// The one place that names concrete types: which provider, store and tools a job is made of.
@@ -29,12 +30,9 @@ struct Wiring {
             proxyExceptions: settings.proxy.exceptions, environment: environment)
         provider = try makeProvider(
             api, ProviderConfiguration(baseURL: settings.model.baseURL, key: key, network: network))
-        guard let folder = programFolder() else {
-            throw StartError(.configuration, "/proc is not mounted: agentd cannot find agent-jail beside it")
-        }
-        programs = folder
+        programs = try ownFolder()
         var commands = JailedCommands(
-            program: folder + "/agent-jail", folders: settings.folders, proxy: settings.proxy,
+            program: programs + "/agent-jail", folders: settings.folders, proxy: settings.proxy,
             limits: settings.commandLimits)
         commands.network = settings.network
         commands.environment = settings.commandEnvironment
@@ -104,8 +102,9 @@ struct Wiring {
                 throw StartError(.notPermitted, LoopEnd.noJail(error).reason)
             }
             guard result.report.end != .exited(0), result.interruption == nil else { continue }
-            let problem = JailUnavailable(
-                "`true` in the \(profile.rawValue) jail: \(result.report.end) \(result.output)")
+            let problem =
+                result.missingJail
+                ?? JailUnavailable("`true` in the \(profile.rawValue) jail: \(result.report.end) \(result.output)")
             throw StartError(.notPermitted, LoopEnd.noJail(problem).reason)
         }
     }

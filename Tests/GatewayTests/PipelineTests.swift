@@ -86,13 +86,6 @@ struct PipelineTests {
         #expect(collector.seqs == [1])
     }
 
-    @Test func `a line whose beginning is gone is not shipped: it may be half a secret`() throws {
-        try gasp("1-loop-7.gasp", "child=loop\toutput_bytes=100000", "cret-value\nthe next line\n")
-        let pipeline = try pipeline { $0.gasps = folder.path + "/gasps" }
-        try run(pipeline) { collector.seqs.count == 1 }
-        #expect(collector.bodies == ["the loop ended; the last it wrote:\nthe next line\n"])
-    }
-
     @Test func `64 KiB of last words are shipped whole`() throws {
         let words = String(repeating: "0123456789abcde\n", count: 4096)
         try gasp("1-loop-7.gasp", "child=loop\toutput_bytes=65536", words)

@@ -109,7 +109,7 @@ extension JailedCommands {
 extension CommandResult {
     /// Why the jail cannot be had, if that is how it ended. A program that cannot be executed, a process table that is
     /// full, and a command that ran and does not die are failures of the command alone.
-    var missingJail: JailUnavailable? {
+    package var missingJail: JailUnavailable? {
         guard case .failed(let stage, _, let message) = report.end,
             !["exec", "fork", "watch", "kill", "janitor"].contains(stage)
         else { return nil }

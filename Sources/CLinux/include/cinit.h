@@ -9,10 +9,11 @@ struct clinux_signal {
     int pid;
 };
 
-// Blocks all signals but those that a fault of our own raises and those that nohup(1) or a shell made us ignore, gives
-// SIGCHLD its default disposition back (inherited as ignored it would make the kernel throw exit statuses away) and
-// returns a non-blocking signalfd(2) for the rest.
-int clinux_signals_open(void);
+// Blocks all signals but those that nohup(1) or a shell made us ignore, and without `faults` those that a fault raises,
+// gives SIGCHLD its default disposition back (inherited as ignored it would make the kernel throw exit statuses away)
+// and returns a non-blocking signalfd(2) for the rest. A fault of our own ends us though its signal is blocked: the
+// kernel gives that its default action back and unblocks it, for PID 1 too (kernel/signal.c, force_sig_info_to_task).
+int clinux_signals_open(int faults);
 
 // The next signal: 1 and `signal` filled, 0 if none is there.
 int clinux_signals_next(int descriptor, struct clinux_signal *signal);

@@ -1,6 +1,7 @@
 import Agent
 import Events
 import LinuxSystem
+import SecretRedaction
 import SQLite
 
 /// The way of everything into the spool: redacted, bounded, then stored in one transaction with the journal's cursor.

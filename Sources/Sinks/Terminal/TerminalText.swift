@@ -34,6 +34,8 @@ package struct TerminalText: Sendable {
         case "task_received": return block(record.body, mark: "☰ ", colour: .bold)
         case "command_received": return block(record.body, mark: "✉ ", colour: .bold)
         case "llm_intent": return []
+        // PID 1 says it too, after everything else.
+        case "process_end": return []
         case "llm_done": return answer(record)
         case "llm_failed": return block(record.body, mark: "⚠ ", colour: .yellow)
         case "call_started": return record.body.hasPrefix("$ ") ? block(record.body, mark: "  ", colour: .bold) : []
