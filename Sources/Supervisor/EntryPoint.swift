@@ -14,6 +14,7 @@ package func agentInit() -> Int32 {
         return refuse(.usage, error.description, writesMessage: arguments.dropFirst().first == "run")
     }
     switch invocation {
+    case .nothing: return show(Help.overview, on: STDERR_FILENO, code: .usage)
     case .help: return show(Help.overview)
     case .runHelp: return show(Help.run)
     case .version: return show(Help.version + "\n")
@@ -29,10 +30,10 @@ package func agentInit() -> Int32 {
 
 private func argument(_ index: Int32) -> String { clinux_argument(index).map { String(cString: $0) } ?? "" }
 
-private func show(_ text: String) -> Int32 {
+private func show(_ text: String, on descriptor: Int32 = STDOUT_FILENO, code: ExitCode = .completed) -> Int32 {
     do throws(SystemError) {
-        try writeAll(STDOUT_FILENO, text)
-        return 0
+        try writeAll(descriptor, text)
+        return code.rawValue
     } catch {
         logLine("stdout: \(error)")
         return ExitCode.internalError.rawValue

@@ -1,5 +1,7 @@
 /// What the command line asks for.
 package enum Invocation: Equatable, Sendable {
+    /// Nothing: help that nobody has asked for is no success.
+    case nothing
     case help
     case runHelp
     case version
@@ -18,7 +20,8 @@ package enum Invocation: Equatable, Sendable {
     /// Reads argv, the program's name included.
     package init(_ arguments: [String]) throws(Wrong) {
         guard arguments.count > 1 else {
-            throw Wrong(description: "there is no subcommand: agent-init run, or agent-init --help")
+            self = .nothing
+            return
         }
         switch arguments[1] {
         case "--help", "-h": self = .help

@@ -206,9 +206,10 @@ final class Supervisor {
         case .exited(0) where gateway.isUp, .signaled(SIGTERM): stage = .over
         case .exited(let code) where code == 127 || ExitCode(rawValue: code)?.isFinal == true:
             stage = .over
+            let said = verdict?.reason ?? ""
             // The loop may have said the same: then it is said once.
-            if case .end(_, _, let reason, _) = gateway.farewell, reason == verdict?.reason { break }
-            if gateway.lastLine == loop.lastLine, verdict?.reason.hasSuffix(loop.lastLine) == true { break }
+            if case .end(_, _, let reason, _) = gateway.farewell, reason == said { break }
+            if !gateway.lastLine.isEmpty, said.hasSuffix(gateway.lastLine) { break }
             say("\(gateway.lastEnds); what is left of the log was not shipped")
         default: restart(gateway, at: now)
         }

@@ -28,11 +28,11 @@ struct GatewayCommand: ParsableCommand {
             try requireProc()
             let environment = processEnvironment()
             let settings = try Settings(environment: environment)
-            supervisor.tell(secrets: settings.folders.secrets)
-            try settings.folders.prepare()
             // Before PID 1 hears of us: from then on it sends SIGTERM when the loop has ended, and takes a gateway that
             // died of it for one that has shipped everything. They stay blocked when this descriptor goes.
             _ = try SignalDescriptor([SIGTERM, SIGINT])
+            supervisor.tell(secrets: settings.folders.secrets)
+            try settings.folders.prepare()
             supervisor.tell(records: settings.folders.gasps)
             let secrets = try Secrets(folder: settings.folders.secrets)
             var configuration = GatewayConfiguration(job: settings.job.text, spoolPath: settings.folders.spool)
