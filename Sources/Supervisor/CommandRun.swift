@@ -38,7 +38,7 @@ struct CommandRun {
         let end = supervise(pid, stopAt: &stopAt)
         foreground.takeBack()
         let deadline = Deadline(at: (stopAt ?? Clock.monotonic) + plan.wholeLimit)
-        Leftovers(plan: plan, signals: signals, passedOn: { forLeftovers($0) }).end(by: deadline)
+        Leftovers(signals: signals, passedOn: { forLeftovers($0) }).end(by: deadline)
         return end
     }
 

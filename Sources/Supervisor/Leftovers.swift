@@ -16,15 +16,13 @@ var isInit: Bool { getpid() == 1 }
 
 /// The processes that are left when the main one has ended: SIGTERM, time to clean up, SIGKILL.
 struct Leftovers {
-    let plan: StopPlan
     let signals: SignalSource
     /// The signal to pass on for one that has come meanwhile; nil if it is not for them.
     let passedOn: (ReceivedSignal) -> Int32?
 
     /// Ends them all.
     ///
-    /// Returns when no child is left, at the latest one second after the deadline. A SIGTERM that comes meanwhile brings
-    /// the deadline near: from it on the pod has its grace and no more.
+    /// Returns when no child is left, at the latest one second after the deadline.
     func end(by deadline: Deadline) {
         while !reapEnded().isEmpty {}
         guard clinux_has_children() == 1 else { return }
@@ -41,8 +39,7 @@ struct Leftovers {
     /// Sends `number` to what is left, at once and `every` so many milliseconds, passes signals on, and reaps.
     ///
     /// - Returns: true when no child is left, false at the deadline.
-    private func wait(until end: Deadline, sending number: Int32, every: Int64) -> Bool {
-        var deadline = end
+    private func wait(until deadline: Deadline, sending number: Int32, every: Int64) -> Bool {
         var sendAt = Clock.monotonic
         while !deadline.hasPassed {
             if Clock.monotonic >= sendAt {
@@ -56,7 +53,6 @@ struct Leftovers {
                 guard let other = passedOn(signal) else { continue }
                 signalAll(other)
                 guard signal.number == SIGTERM else { continue }
-                deadline = deadline.sooner(.after(milliseconds: plan.wholeLimit))
                 logLine("SIGTERM: passed on to what is left\(names); SIGKILL in \(deadline.remaining) ms")
             }
         }
@@ -88,8 +84,9 @@ struct Leftovers {
             let handle = clinux_pidfd_open(entry.pid)
             if handle >= 0 {
                 let pinned = Descriptor(adopting: handle)
-                // The pid may have been reused since the table was read; with a pidfd open it no longer can be.
-                guard ProcessEntry(pid: entry.pid)?.parent == entry.parent else { continue }
+                // The pid may have been reused since the table was read; with a pidfd open it no longer can be. Its parent
+                // tells nothing: it may have ended of the signal before this one.
+                guard ProcessEntry(pid: entry.pid)?.start == entry.start else { continue }
                 _ = clinux_pidfd_send_signal(pinned.number, number)
             }
         }

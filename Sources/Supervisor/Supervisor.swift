@@ -314,10 +314,9 @@ final class Supervisor {
     }
 
     private func endLeftovers() {
-        let deadline = Deadline.after(milliseconds: plan.strayLimit)
-        Leftovers(
-            plan: plan, signals: signals, passedOn: { [self] in asksForTheEnd($0) ? SIGTERM : nil }
-        ).end(by: stopAt.map { Deadline(at: $0 + plan.wholeLimit) } ?? deadline)
+        let deadline = stopAt.map { $0 + plan.wholeLimit } ?? Clock.monotonic + plan.strayLimit
+        Leftovers(signals: signals, passedOn: { [self] in asksForTheEnd($0) ? SIGTERM : nil })
+            .end(by: Deadline(at: deadline))
     }
 
     // MARK: The record
