@@ -42,16 +42,16 @@ package final class KnownSecrets {
 
     /// The text without secrets, and without whatever looks like a credential.
     package func clean(_ text: String) -> String {
-        redactor().map { $0.redact(text) } ?? Self.withheld
+        redactor(textLength: text.utf8.count).map { $0.redact(text) } ?? Self.withheld
     }
 
     /// The same for bytes of any kind.
     package func clean(_ bytes: [UInt8]) -> [UInt8] {
-        redactor().map { $0.redact(bytes) } ?? Array(Self.withheld.utf8)
+        redactor(textLength: bytes.count).map { $0.redact(bytes) } ?? Array(Self.withheld.utf8)
     }
 
-    private func redactor() -> Redactor? {
+    private func redactor(textLength: Int) -> Redactor? {
         read()
-        return size <= Self.limit ? Redactor(secrets: Array(values)) : nil
+        return size <= Self.limit ? Redactor(secrets: Array(values), textLength: textLength) : nil
     }
 }

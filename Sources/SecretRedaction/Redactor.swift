@@ -13,12 +13,14 @@ package struct Redactor: Sendable {
     /// The longest form, in bytes.
     package let depth: Int
 
-    /// - Parameter secrets: values of at least 8 bytes; shorter ones are not looked for.
-    package init(secrets: [String]) {
+    /// - Parameters:
+    ///   - secrets: values of at least 8 bytes; shorter ones are not looked for.
+    ///   - textLength: the most bytes that a text will have. What is longer cannot be in it, and costs nothing then.
+    package init(secrets: [String], textLength: Int = .max) {
         var forms: [UInt16: [[UInt8]]] = [:]
         var begins = [UInt64](repeating: 0, count: 1024)
         var depth = 0
-        for form in Set(secrets.flatMap { SecretForms.all(of: $0) }) {
+        for form in Set(secrets.flatMap { SecretForms.all(of: $0, atMost: textLength) }) {
             let key = UInt16(form[0]) << 8 | UInt16(form[1])
             forms[key, default: []].append(form)
             begins[Int(key >> 6)] |= 1 << UInt64(key & 63)

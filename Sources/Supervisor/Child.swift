@@ -21,6 +21,7 @@ final class Child {
     private var lines = LineBuffer(limit: StatusLine.limit)
     private var cause = ""
     private(set) var lastLine = ""
+    private var toldReason = ""
     private var causeCount = 0
     /// Since when it has been known to hang.
     private var hungSince: Int64?
@@ -142,12 +143,22 @@ final class Child {
     func hastenStart() { if startAt != nil { startAt = 0 } }
 
     /// Why it last ended and how often in a row for the same cause, for the one who has to find out.
-    var lastEnds: String {
-        var text = "the \(name) \(cause)"
-        if causeCount > 1 { text += " \(causeCount) times" }
-        if case .end(_, _, let reason, _) = farewell, !reason.isEmpty { return text + ": \(reason)" }
+    var lastEnds: String { lastCause + lastReason }
+
+    /// The same for a line that may be the next of many: a reason that was told with the line before is not told again.
+    func lastEndsBriefly() -> String {
+        defer { toldReason = lastReason }
+        return lastReason == toldReason ? lastCause : lastEnds
+    }
+
+    private var lastCause: String {
+        causeCount > 1 ? "the \(name) \(cause) \(causeCount) times" : "the \(name) \(cause)"
+    }
+
+    private var lastReason: String {
+        if case .end(_, _, let reason, _) = farewell, !reason.isEmpty { return ": \(reason)" }
         // Of one that was up the log has the last words; of one that was not, nobody has.
-        return isUp || lastLine.isEmpty ? text : text + "; the last it wrote: \(lastLine)"
+        return isUp || lastLine.isEmpty ? "" : "; the last it wrote: \(lastLine)"
     }
 }
 

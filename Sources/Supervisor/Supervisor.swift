@@ -219,7 +219,7 @@ final class Supervisor {
 
     private func restart(_ child: Child, at now: Int64) {
         if let delay = child.planRestart(at: now) {
-            say("\(child.lastEnds); starting it again in \(delay) ms (restart \(child.restarts))")
+            say("\(child.lastEndsBriefly()); starting it again in \(delay) ms (restart \(child.restarts))")
             writeAhead()
         } else {
             giveUp(Verdict(.internalError, reason: "\(child.lastEnds); its restart budget is spent"), at: now)

@@ -174,6 +174,19 @@ def test_a_crash_loop_ends_with_70_and_says_why(box, init):
     assert all(later - earlier > 0.1 * 2 ** n for n, (earlier, later) in enumerate(zip(at, at[1:])))
 
 
+def test_a_reason_that_stays_the_same_is_told_at_the_first_restart_and_at_the_end(box):
+    reason = "the spool cannot be opened"
+    end = f"end\toutcome=gateway\texit=70\treason={reason}\tphase=\tstep=0\tseq=0"
+    box.script([[["on_term", done(143, "stopped", "saved")], ["until", "x"]]], [[["status", end], ["exit", 70]]])
+    code, _, log = box.run(init=False)
+    assert code == 70 and log.count(reason) == 2
+    lines = log.splitlines()
+    assert lines[0] == f"agent-init: the gateway exited with 70: {reason}; starting it again in 100 ms (restart 1)"
+    assert lines[1] == "agent-init: the gateway exited with 70 2 times; starting it again in 200 ms (restart 2)"
+    assert lines[-1] == ("agent-init: internal_error, exit code 70: the gateway exited with 70 6 times: "
+                         f"{reason}; its restart budget is spent") and len(lines) == 6
+
+
 def test_a_killed_gateway_leaves_the_loop_alone_and_loses_no_line_in_flight(box):
     box.script([[["out", "in flight\n"], ["touch", "written"], ["until", "shipped"], ["out", "later\n"]] + done(0)],
                [[["until", "written"], ["die", 9]], SERVE])
