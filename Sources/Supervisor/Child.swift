@@ -102,7 +102,10 @@ final class Child {
 
     /// Records the end of its process. Its last status lines must have been taken.
     ///
-    /// - Parameter lastLine: the last that it has written.
+    /// - Parameters:
+    ///   - end: how it ended.
+    ///   - evidence: what else is known of the cause.
+    ///   - lastLine: the last that it has written.
     /// - Returns: how it ended, in words, `evidence` included.
     @discardableResult
     func died(_ end: ProcessEnd, evidence: String? = nil, lastLine: String = "") -> String {

@@ -122,7 +122,9 @@ private func run(
 private var terminationLog: TerminationLog { TerminationLog(setting: environment("AGENT_TERMINATION_LOG")) }
 
 /// Where the secrets are, as far as the environment says it; the children know better, and tell.
-private var secretsFolder: String { environment("AGENT_SECRETS_DIR").flatMap { $0.isEmpty ? nil : $0 } ?? "/var/secrets" }
+private var secretsFolder: String {
+    environment("AGENT_SECRETS_DIR").flatMap { $0.isEmpty ? nil : $0 } ?? "/var/secrets"
+}
 
 private func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 

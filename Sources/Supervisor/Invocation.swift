@@ -43,8 +43,9 @@ package enum Invocation: Equatable, Sendable {
             rest.removeFirst()
         } else if let word = rest.first, Help.subcommands.contains(where: { $0.name == word }) {
             throw Wrong(
-                description: "\"run \(word)\" would run a program of that name; for the subcommand: agent-init \(word); for "
-                    + "the program: agent-init run -- \(word)")
+                description:
+                    "\"run \(word)\" would run a program of that name; for the subcommand: agent-init \(word); "
+                    + "for the program: agent-init run -- \(word)")
         }
         guard !rest.isEmpty else {
             throw Wrong(

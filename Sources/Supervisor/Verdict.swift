@@ -20,9 +20,8 @@ package struct Verdict: Equatable, Sendable {
     /// The verdict of a loop that ended by itself with a final code; nil if it is to be started again.
     ///
     /// Its own last words count only if they fit the code that the kernel saw. Success is never guessed: 0 counts only
-    /// with the word `completed` and a reason. Any other final code counts without a word too: it promises nothing.
-    ///
-    /// - Parameter lastLine: the last that it has written.
+    /// with the word `completed` and a reason. Any other final code counts without a word too: it promises nothing. Its
+    /// reason is then `lastLine`, the last that the loop has written.
     package init?(loopEnded end: ProcessEnd, farewell: StatusLine?, lastLine: String) {
         guard case .exited(let raw) = end, let code = ExitCode(rawValue: raw), code.isFinal else { return nil }
         if let said = Self(farewell, code) {

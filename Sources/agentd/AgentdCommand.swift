@@ -24,7 +24,7 @@ struct AgentdCommand: ParsableCommand {
 
     /// Without a subcommand: help that nobody has asked for is no success.
     func run() throws {
-        throw ValidationError("there is no subcommand; `agent-init help` lists them, and `agent-init run` runs the agent")
+        throw ValidationError("there is no subcommand; agent-init help lists them, and agent-init run runs the agent")
     }
 
     static func main() {

@@ -21,7 +21,9 @@ struct SupervisorPipeTests {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65536, alignment: 1)
         defer { buffer.deallocate() }
         guard case .bytes(let count) = try readSome(pipe.reader.number, into: buffer) else { return [] }
-        return String(decoding: buffer[..<count], as: UTF8.self).split(separator: "\n").compactMap { StatusLine(line: $0) }
+        return String(decoding: buffer[..<count], as: UTF8.self).split(separator: "\n").compactMap {
+            StatusLine(line: $0)
+        }
     }
 
     private func reason(_ text: String) throws -> String? {

@@ -9,7 +9,8 @@ struct EndLineTests {
     }
 
     @Test(arguments: [
-        "agent-init: the checkpoint was repaired", "agent-init: warning (exits: 3): x", "not_permitted (exit 77): x", "",
+        "agent-init: the checkpoint was repaired", "agent-init: warning (exits: 3): x", "not_permitted (exit 77): x",
+        "",
         "agent-init: failed (exit x): y", "agent-init: failed (exit 1)",
     ])
     func `another line of the loop is none`(line: String) { #expect(!EndLine.isOne(line)) }

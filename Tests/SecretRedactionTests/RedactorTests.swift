@@ -54,7 +54,9 @@ struct RedactorTests {
 
     @Test(arguments: [8, 9, 12, 24, 40, 100])
     func `a redactor for texts of a length does with them what one for all texts does`(length: Int) {
-        let secrets = ["eight888", "a secret of 24 bytes now", "one line\nand another of it\n", String(repeating: "k", count: 40)]
+        let secrets = [
+            "eight888", "a secret of 24 bytes now", "one line\nand another of it\n", String(repeating: "k", count: 40),
+        ]
         let all = Redactor(secrets: secrets)
         let some = Redactor(secrets: secrets, textLength: length)
         for secret in secrets + ["and another of it", "ordinary"] {
@@ -66,7 +68,8 @@ struct RedactorTests {
     @Test func `bytes that are no UTF-8 are left as they are`() {
         let redactor = Redactor(secrets: ["eight888"])
         #expect(redactor.redact([0xff, 0xfe]) == [0xff, 0xfe])
-        #expect(redactor.redact([0xff] + Array("eight888".utf8) + [0xfe]) == [0xff] + Array(Redactor.mark.utf8) + [0xfe])
+        #expect(
+            redactor.redact([0xff] + Array("eight888".utf8) + [0xfe]) == [0xff] + Array(Redactor.mark.utf8) + [0xfe])
     }
 
     @Test func `secrets that overlap or follow one another leave nothing`() {

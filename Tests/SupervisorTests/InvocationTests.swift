@@ -36,7 +36,8 @@ struct InvocationTests {
     @Test func `a subcommand's name after run is refused, unless it stands behind the dashes`() throws {
         for (name, _) in Help.subcommands {
             for options in [[], ["-g"], ["--grace", "5"]] {
-                let error = #expect(throws: Invocation.Wrong.self) { try Invocation(["agent-init", "run"] + options + [name]) }
+                let words = ["agent-init", "run"] + options + [name]
+                let error = #expect(throws: Invocation.Wrong.self) { try Invocation(words) }
                 #expect(error?.description.contains("agent-init \(name); ") == true)
             }
             #expect(try invocation("run", "--", name) == .runCommand(at: 3, .init()))

@@ -15,7 +15,7 @@ struct StopPlanTests {
         let plan = StopPlan(grace: grace)
         #expect(plan.mainLimit < plan.drainLimit)
         #expect(plan.drainLimit < plan.wholeLimit)
-        #expect(plan.wholeLimit <= grace * 11 / 12 || grace - plan.wholeLimit == 1000)
+        #expect(grace - plan.wholeLimit == min(1000, grace / 12))
         #expect(plan.strayLimit <= 5000)
     }
 }

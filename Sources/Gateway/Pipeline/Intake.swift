@@ -1,8 +1,8 @@
 import Agent
 import Events
 import LinuxSystem
-import SecretRedaction
 import SQLite
+import SecretRedaction
 
 /// The way of everything into the spool: redacted, bounded, then stored in one transaction with the journal's cursor.
 ///
