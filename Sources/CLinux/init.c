@@ -2,6 +2,7 @@
 #include "clinux.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -122,6 +123,7 @@ void clinux_forget_start(void) {
     uintptr_t first = ((uintptr_t)__executable_start + page - 1) & ~(page - 1);
     uintptr_t end = (uintptr_t)etext & ~(page - 1);
     if (end > first) (void)madvise((void *)first, end - first, MADV_DONTNEED);
+    malloc_trim(0);
 }
 
 const char *clinux_executable(void) { return (const char *)getauxval(AT_EXECFN); }

@@ -91,16 +91,22 @@ private func start(_ invocation: Invocation) throws(SystemError) -> Int32 {
             kernelsArguments(from: first), options, options.grace.map { StopPlan(grace: $0) } ?? plan, signals)
     case .agentd:
         try prepareProcess(noNewPrivileges: false)
-        return try Subcommand(agentd: besideOurselves("agentd"), plan: plan, signals: signals).run()
+        return try Subcommand(agentd: try agentd(), plan: plan, signals: signals).run()
     default:
-        let agentd = besideOurselves("agentd")
-        guard access(agentd, X_OK) == 0 else { throw SystemError.last("access", subject: agentd) }
+        let agentd = try agentd()
         try prepareProcess(noNewPrivileges: true)
         return try Supervisor(
             settings: settings, terminationLog: terminationLog, agentd: agentd, secretsFolder: secretsFolder,
             signals: signals
         ).run()
     }
+}
+
+/// The path of `agentd`, which lies beside us.
+private func agentd() throws(SystemError) -> String {
+    let path = besideOurselves("agentd")
+    guard access(path, X_OK) == 0 else { throw SystemError.last("access", subject: path) }
+    return path
 }
 
 /// Runs a command by its name and returns its exit code.

@@ -26,6 +26,7 @@ package enum Invocation: Equatable, Sendable {
         switch arguments[1] {
         case "--help", "-h": self = .help
         case "--version": self = .version
+        case "help" where arguments.dropFirst(2).first == "run": self = .runHelp
         case "run": self = try Self.run(arguments)
         case let word where word.hasPrefix("-") || word.isEmpty:
             throw Wrong(description: "\"\(word)\" is no option; agent-init SUBCOMMAND, or agent-init --help")

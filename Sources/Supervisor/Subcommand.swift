@@ -27,7 +27,7 @@ struct Subcommand {
         do throws(ProgramError) {
             end = try CommandRun(options: CommandOptions(), plan: plan, signals: signals).run(command)
         } catch {
-            logLine("\(error.description); agentd must lie beside agent-init (exit code 70)")
+            logLine("\(error.description) (exit code 70)")
             return ExitCode.internalError.rawValue
         }
         switch end {

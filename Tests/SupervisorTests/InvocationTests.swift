@@ -10,6 +10,8 @@ struct InvocationTests {
         #expect(try invocation("--help") == .help)
         #expect(try invocation("-h") == .help)
         #expect(try invocation("run", "--help") == .runHelp)
+        #expect(try invocation("help", "run") == .runHelp)
+        #expect(try invocation("help") == .agentd)
         #expect(try invocation("--version") == .version)
     }
 

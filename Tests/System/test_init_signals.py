@@ -1,5 +1,6 @@
 """Signals of faults, and the time that what is left has to clean up when the main process has ended."""
 
+import contextlib
 import os
 import pathlib
 import platform
@@ -43,8 +44,13 @@ def test_a_fault_of_its_own_ends_it_though_such_signals_are_passed_on(box, init,
         memory.write(WRONG)
     os.kill(pid, signal.SIGUSR1)
     # unshare dies of what its child has died of.
-    assert process.wait(timeout=20) == -signal.SIGILL
-    (box.folder / "go").touch()
+    try:
+        assert process.wait(timeout=20) == -signal.SIGILL
+    finally:
+        (box.folder / "go").touch()
+        for start in [] if init else box.records("loop_starts") + box.records("gateway_starts"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(start["pid"], signal.SIGKILL)
 
 
 def where(pid):

@@ -4,6 +4,7 @@ The programs are the real ones, or what may stand in the place of `agentd` in a 
 
 import json
 import pathlib
+import select
 import shutil
 import subprocess
 import tempfile
@@ -154,11 +155,11 @@ def test_help_that_is_asked_for_is_still_a_success():
 
 def test_a_subcommand_ends_with_the_agent_init_that_started_it(done_job):
     """Else `exec` would go on when its caller has killed it."""
-    line = done_job.command("exec", "--", "sh", "-c", "echo here; exec sleep 60")
+    line = done_job.command("exec", "--", "sh", "-c", "echo here; exec sleep 600")
     process = subprocess.Popen(line, env=done_job.settings, cwd="/", stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     assert process.stdout.readline() == b"here\n"
     process.kill()
     process.wait()
     # The end of the pipe: nobody is left who could write to it.
-    assert process.stdout.read() == b""
+    assert select.select([process.stdout], [], [], jobs.STEP_HANGS)[0] and process.stdout.read() == b""
     process.stdout.close()

@@ -38,7 +38,7 @@ char *const *clinux_environment(void);
 
 // Takes the pages of our code out of our memory map (madvise(2), MADV_DONTNEED); those that are still used come back
 // from the page cache, a few faults of a microsecond. Of the code that has run, most belongs to the start of Swift's
-// runtime and is never used again.
+// runtime and is never used again. What the heap holds and nobody uses goes back too (malloc_trim(3)).
 void clinux_forget_start(void);
 
 // The path by which the kernel started this program (AT_EXECFN of the auxiliary vector; needs no /proc), or NULL.
