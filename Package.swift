@@ -54,8 +54,13 @@ let package = Package(
         // The kernel, typed.
         .target(name: "LinuxSystem", dependencies: ["CLinux"], swiftSettings: strict),
 
+        // What no text may hold that leaves a process of ours.
+        .target(name: "SecretRedaction", dependencies: ["LinuxSystem"], swiftSettings: strict),
+
         // The agent: seams, loop, tools. No C library.
-        .target(name: "Agent", dependencies: ["Contracts", "Events", "LinuxSystem"], swiftSettings: strict + planted),
+        .target(
+            name: "Agent", dependencies: ["Contracts", "Events", "LinuxSystem", "SecretRedaction"],
+            swiftSettings: strict + planted),
 
         // What all that speaks HTTP by libcurl has in common.
         .target(name: "HTTP", dependencies: ["Agent", "Contracts", "CCurl"], swiftSettings: strict),
@@ -78,7 +83,7 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Agent", "Contracts", "Events", "SQLite", "LinuxSystem",
+                "Agent", "Contracts", "Events", "SQLite", "LinuxSystem", "SecretRedaction",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -87,7 +92,9 @@ let package = Package(
         ),
 
         // The two static programs, as libraries, so that tests can reach them.
-        .target(name: "Supervisor", dependencies: ["Contracts", "LinuxSystem", "CLinux"], swiftSettings: strict),
+        .target(
+            name: "Supervisor", dependencies: ["Contracts", "LinuxSystem", "CLinux", "SecretRedaction"],
+            swiftSettings: strict),
         .target(name: "Jail", dependencies: ["Contracts", "LinuxSystem", "CLinux"], swiftSettings: strict),
 
         .executableTarget(
@@ -99,7 +106,7 @@ let package = Package(
             name: "agentd",
             dependencies: [
                 "Agent", "CCrash", "Contracts", "Events", "HTTP", "Providers", "Stores", "ObjectStores", "Snapshots",
-                "Sinks", "Gateway", "Jail", "LinuxSystem",
+                "Sinks", "Gateway", "Jail", "LinuxSystem", "SecretRedaction",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict, linkerSettings: staticRuntime),
@@ -165,8 +172,11 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Agent", "Contracts", "Events", "Gateway", "SQLite", "LinuxSystem", "AgentFixtures",
+                "Agent", "Contracts", "Events", "Gateway", "SQLite", "LinuxSystem", "SecretRedaction", "AgentFixtures",
             ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SecretRedactionTests", dependencies: ["AgentFixtures", "LinuxSystem", "SecretRedaction"],
             swiftSettings: strict),
         .testTarget(name: "ContractsTests", dependencies: ["Contracts"], swiftSettings: strict),
         .target(
@@ -177,7 +187,8 @@ let package = Package(
             name: "JailTests", dependencies: ["Contracts", "Jail", "JailConformance", "LinuxSystem", "CLinux"],
             swiftSettings: strict),
         .testTarget(
-            name: "SupervisorTests", dependencies: ["AgentFixtures", "Contracts", "LinuxSystem", "Supervisor"],
+            name: "SupervisorTests",
+            dependencies: ["AgentFixtures", "Contracts", "LinuxSystem", "SecretRedaction", "Supervisor"],
             swiftSettings: strict),
     ]
 )

@@ -2,6 +2,7 @@
 #include "clinux.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -22,14 +23,13 @@ static void respect_ignored(sigset_t *set) {
     }
 }
 
-int clinux_signals_open(void) {
+int clinux_signals_open(int faults) {
     struct sigaction standard = {.sa_handler = SIG_DFL};
     if (sigaction(SIGCHLD, &standard, NULL) < 0) return -errno;
     sigset_t set;
     sigfillset(&set);
-    // A blocked fault kills all the same (signal(7)), but a trap of our own should look like one.
-    const int faults[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS};
-    for (unsigned i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&set, faults[i]);
+    const int of_faults[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS};
+    for (unsigned i = 0; !faults && i < sizeof of_faults / sizeof *of_faults; i++) sigdelset(&set, of_faults[i]);
     respect_ignored(&set);
     if (sigprocmask(SIG_SETMASK, &set, NULL) < 0) return -errno;
     int result = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -123,6 +123,7 @@ void clinux_forget_start(void) {
     uintptr_t first = ((uintptr_t)__executable_start + page - 1) & ~(page - 1);
     uintptr_t end = (uintptr_t)etext & ~(page - 1);
     if (end > first) (void)madvise((void *)first, end - first, MADV_DONTNEED);
+    malloc_trim(0);
 }
 
 const char *clinux_executable(void) { return (const char *)getauxval(AT_EXECFN); }

@@ -4,8 +4,11 @@ package enum StatusLine: Equatable, Sendable {
     case beat
     /// Where the job is. PID 1 writes it ahead to the termination log.
     case progress(Progress)
-    /// The folder in which PID 1 is to keep last-gasp records. At most 900 bytes, or the line is too long to be taken.
+    /// The folder in which PID 1 is to keep last-gasp records. At most 4000 bytes, or the line is too long to be taken.
     case records(folder: String)
+    /// The folder whose files are secrets, told before any of them is read: PID 1 takes them out of all that it lets out.
+    /// At most 4000 bytes.
+    case secrets(folder: String)
     /// The process is about to exit with this code, for this reason.
     case end(outcome: String, exit: Int32, reason: String, progress: Progress)
 
@@ -27,8 +30,10 @@ package enum StatusLine: Equatable, Sendable {
         }
     }
 
-    /// A reason is cut to this many bytes on the wire, so that a line has at most 1024 and a pipe takes it as a whole.
-    package static let reasonLimit = 500
+    /// The longest line in bytes, its newline included: what a pipe takes as a whole (PIPE_BUF, pipe(7)).
+    package static let limit = 4096
+    /// A reason is cut to this many bytes on the wire, so that the line stays below the limit.
+    package static let reasonLimit = 3000
 
     /// The line, without its newline.
     package var line: String {
@@ -37,6 +42,7 @@ package enum StatusLine: Equatable, Sendable {
         case .beat: fields.append("beat")
         case .progress(let progress): progress.write(to: &fields)
         case .records(let folder): fields.append("records", folder)
+        case .secrets(let folder): fields.append("secrets", folder)
         case .end(let outcome, let exit, let reason, let progress):
             fields.append("end")
             fields.append("outcome", outcome)
@@ -65,6 +71,10 @@ package enum StatusLine: Equatable, Sendable {
         }
         if let folder = fields["records"] {
             self = .records(folder: folder)
+            return
+        }
+        if let folder = fields["secrets"] {
+            self = .secrets(folder: folder)
             return
         }
         guard let progress = Progress(fields) else { return nil }

@@ -16,6 +16,13 @@ package func processEnvironment() -> [String: String] {
     return result
 }
 
+/// argv of this process as the kernel gave it, the program's name included.
+///
+/// Not `CommandLine.arguments`: those are read from /proc/self/cmdline, and are none where /proc is not mounted.
+package func processArguments() -> [String] {
+    (0..<clinux_argument_count()).map { index in clinux_argument(index).map { String(cString: $0) } ?? "" }
+}
+
 /// The host's name: in a pod, the pod's.
 package func hostName() -> String {
     var buffer = [CChar](repeating: 0, count: 256)

@@ -17,6 +17,12 @@ package func waitReadable(_ descriptors: [Int32], until deadline: Deadline) thro
     }
 }
 
+/// Whether a pipe's reading ends are all closed (poll(2): POLLERR at the writing end).
+package func hasNoReader(_ writer: Int32) -> Bool {
+    var set = pollfd(fd: writer, events: 0, revents: 0)
+    return poll(&set, 1, 0) == 1 && set.revents & Int16(POLLERR) != 0
+}
+
 /// Waits until one of `readable` can be read or one of `writable` can be written (or its other end has gone), or the
 /// deadline has passed. Negative descriptors are passed over.
 ///

@@ -18,8 +18,10 @@ final class Child {
     private(set) var restarts = 0
     private(set) var budget = RestartBudget.standard
     private var heartbeat = Heartbeat(at: 0)
-    private var lines = LineBuffer(limit: 1024)
+    private var lines = LineBuffer(limit: StatusLine.limit)
     private var cause = ""
+    private(set) var lastLine = ""
+    private var toldReason = ""
     private var causeCount = 0
     /// Since when it has been known to hang.
     private var hungSince: Int64?
@@ -27,6 +29,8 @@ final class Child {
     private(set) var wasKilled = false
     /// Whether the process has said anything: it is past its start.
     private(set) var isUp = false
+    /// Whether it has been told to end.
+    private(set) var isAskedToEnd = false
 
     /// - Throws: `SystemError` of pipe2(2) or fcntl(2).
     init(name: String) throws(SystemError) {
@@ -43,6 +47,8 @@ final class Child {
         hungSince = nil
         wasKilled = false
         isUp = false
+        isAskedToEnd = false
+        lastLine = ""
         heartbeat = Heartbeat(at: now)
     }
 
@@ -50,21 +56,27 @@ final class Child {
     func send(_ number: Int32) {
         guard let pid, pid > 1 else { return }
         if number == SIGKILL { wasKilled = true }
+        if number == SIGTERM { isAskedToEnd = true }
         _ = kill(pid, number)
     }
 
     /// Ends it if nothing was heard of it for `limit` milliseconds: SIGQUIT, at which it writes its stack to stderr
     /// (CCrash), and SIGKILL a second later.
-    func endIfHung(at now: Int64, limit: Int64, place: String) {
-        guard pid != nil, !wasKilled else { return }
-        guard heartbeat.isLate(at: now, limit: limit) else { return hungSince = nil }
+    ///
+    /// - Returns: what to say of it, when it is found to hang.
+    func endIfHung(at now: Int64, limit: Int64) -> String? {
+        guard pid != nil, !wasKilled else { return nil }
+        guard heartbeat.isLate(at: now, limit: limit) else {
+            hungSince = nil
+            return nil
+        }
         if let hungSince {
             if now - hungSince >= 1000 { send(SIGKILL) }
-        } else {
-            logLine("the \(name) hangs: nothing heard of it for \(limit / 1000) s, last known \(place); ending it")
-            hungSince = now
-            send(SIGQUIT)
+            return nil
         }
+        hungSince = now
+        send(SIGQUIT)
+        return "the \(name) hangs: nothing heard of it for \(limit / 1000) s"
     }
 
     /// Leaves out of account the time in which we ourselves were stopped.
@@ -90,14 +102,20 @@ final class Child {
 
     /// Records the end of its process. Its last status lines must have been taken.
     ///
+    /// - Parameters:
+    ///   - end: how it ended.
+    ///   - evidence: what else is known of the cause.
+    ///   - lastLine: the last that it has written.
     /// - Returns: how it ended, in words, `evidence` included.
     @discardableResult
-    func died(_ end: ProcessEnd, evidence: String? = nil) -> String {
+    func died(_ end: ProcessEnd, evidence: String? = nil, lastLine: String = "") -> String {
         pid = nil
+        self.lastLine = lastLine
         // Half a line of the dead process would spoil the first one of the next.
         lines.discardPartial()
         var cause = hungSince != nil ? "hung and \(describe(end))" : describe(end)
         if let evidence { cause += " \(evidence)" }
+        if end == .exited(0) { cause += " without saying that it is done" }
         record(cause)
         return cause
     }
@@ -128,11 +146,22 @@ final class Child {
     func hastenStart() { if startAt != nil { startAt = 0 } }
 
     /// Why it last ended and how often in a row for the same cause, for the one who has to find out.
-    var lastEnds: String {
-        var text = "the \(name) \(cause)"
-        if causeCount > 1 { text += " \(causeCount) times" }
-        if case .end(_, _, let reason, _) = farewell, !reason.isEmpty { text += ": \(reason)" }
-        return text
+    var lastEnds: String { lastCause + lastReason }
+
+    /// The same for a line that may be the next of many: a reason that was told with the line before is not told again.
+    func lastEndsBriefly() -> String {
+        defer { toldReason = lastReason }
+        return lastReason == toldReason ? lastCause : lastEnds
+    }
+
+    private var lastCause: String {
+        causeCount > 1 ? "the \(name) \(cause) \(causeCount) times" : "the \(name) \(cause)"
+    }
+
+    private var lastReason: String {
+        if case .end(_, _, let reason, _) = farewell, !reason.isEmpty { return ": \(reason)" }
+        // Of one that was up the log has the last words; of one that was not, nobody has.
+        return isUp || lastLine.isEmpty ? "" : "; the last it wrote: \(lastLine)"
     }
 }
 

@@ -2,6 +2,13 @@ import CLinux
 import Glibc
 import LinuxSystem
 
+/// A program to be run, its arguments and environment as C has them: byte for byte, with a null at the end.
+struct Command {
+    let path: String
+    let arguments: [UnsafeMutablePointer<CChar>?]
+    var environment = kernelsEnvironment()
+}
+
 /// `agent-init run COMMAND…`: PID 1 over any one command, as other inits are.
 ///
 /// Every signal goes to the command, its exit code is passed on, orphans are reaped. After SIGTERM, and when the
@@ -19,43 +26,35 @@ struct CommandRun {
         self.signals = signals
     }
 
-    /// Runs `arguments` (argv with its null at the end, the program's name first) and returns the code to exit with.
-    func run(_ arguments: UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Int32 {
-        guard let first = arguments.pointee else { return 64 }
-        let name = String(cString: first)
-        let path: String
-        do throws(ProgramError) {
-            let folders = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
-            path = try findProgram(name, in: folders)
-        } catch {
-            logLine(error.description)
-            return error.exitCode
-        }
+    /// Runs the command to its end, and what it leaves behind to its.
+    ///
+    /// - Throws: `ProgramError` if it cannot be started.
+    func run(_ command: Command) throws(ProgramError) -> ProcessEnd {
         let pid = clinux_spawn_inheriting(
-            path, arguments, clinux_environment(), hasOwnGroup ? 1 : 0, foreground.isOurs ? STDIN_FILENO : -1)
-        guard pid > 1 else {
-            let error = ProgramError(name: name, found: true, code: -pid)
-            logLine(error.description)
-            return error.exitCode
-        }
-        let code = supervise(pid).shellCode
+            command.path, command.arguments, command.environment, hasOwnGroup ? 1 : 0,
+            foreground.isOurs ? STDIN_FILENO : -1)
+        guard pid > 1 else { throw ProgramError(name: command.path, found: true, code: -pid) }
+        var stopAt: Int64?
+        let end = supervise(pid, stopAt: &stopAt)
         foreground.takeBack()
-        endLeftovers(limit: plan.leftoversLimit, signals: signals)
-        return options.exitCodes[code] ?? code
+        let deadline = Deadline(at: (stopAt ?? Clock.monotonic) + plan.wholeLimit)
+        Leftovers(signals: signals, passedOn: { forLeftovers($0) }).end(by: deadline)
+        return end
     }
 
     private var hasOwnGroup: Bool { options.signalsGroup || foreground.isOurs }
 
-    /// Forwards signals and reaps until the process `pid` has ended.
-    private func supervise(_ pid: Int32) -> ProcessEnd {
+    /// Forwards signals and reaps until the process `pid` has ended. `stopAt`: when the first SIGTERM came.
+    private func supervise(_ pid: Int32, stopAt: inout Int64?) -> ProcessEnd {
         clinux_forget_start()
         var killAt = Int64.max
         var more = false
         while true {
             let deadline = Deadline.after(milliseconds: more ? 0 : 1000).sooner(Deadline(at: killAt))
             _ = try? waitReadable([signals.descriptor], until: deadline)
-            for signal in signals.take() where forward(signal, to: pid) && signal.number == SIGTERM {
-                killAt = min(killAt, Clock.monotonic + plan.mainLimit)
+            for signal in signals.take() where forward(signal, to: pid) && signal.number == SIGTERM && stopAt == nil {
+                stopAt = Clock.monotonic
+                killAt = Clock.monotonic + plan.mainLimit
             }
             if hasOwnGroup, clinux_has_stopped(pid) == 1 { foreground.follow(stopOf: pid) }
             let ended = reapEnded()
@@ -71,19 +70,30 @@ struct CommandRun {
 
     /// Sends a signal on, unless it is none for the command.
     private func forward(_ signal: ReceivedSignal, to pid: Int32) -> Bool {
+        // The terminal has given it to its whole foreground group already, the command included; but a hangup goes
+        // to the session's leader alone, and that may be us.
+        if signal.isFromKernel, signal.number != SIGHUP { return false }
+        guard isForOthers(signal), let number = options.rewritten(signal.number) else { return false }
+        return kill(options.signalsGroup ? -pid : pid, number) == 0
+    }
+
+    /// The signal for what is left. It is in the background of a terminal, which gives it nothing; to be stopped would
+    /// only keep it from ending.
+    private func forLeftovers(_ signal: ReceivedSignal) -> Int32? {
+        guard ![SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH].contains(signal.number), isForOthers(signal) else { return nil }
+        return options.rewritten(signal.number)
+    }
+
+    /// Whether a signal is for those below us: not one of our own, and not one from inside of PID 1's namespace.
+    private func isForOthers(_ signal: ReceivedSignal) -> Bool {
         switch signal.number {
         case SIGCHLD: return false
         // Our own write to a closed pipe.
         case SIGPIPE where signal.sender == getpid(): return false
-        // The terminal has given it to its whole foreground group already, the command included; but a hangup goes
-        // to the session's leader alone, and that may be us.
-        case _ where signal.isFromKernel && signal.number != SIGHUP: return false
         case _ where isInit && !signal.isFromOutside && !options.heedsInside:
             ignored.tell(of: signal)
             return false
-        default: break
+        default: return true
         }
-        guard let number = options.rewritten(signal.number) else { return false }
-        return kill(options.signalsGroup ? -pid : pid, number) == 0
     }
 }

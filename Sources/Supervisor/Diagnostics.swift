@@ -11,9 +11,20 @@ package import LinuxSystem
 func logLine(_ message: String) {
     var waiting = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
     guard poll(&waiting, 1, 100) == 1 else { return }
-    let line = Array(("agent-init: " + message).utf8.prefix(2000)) + [UInt8(ascii: "\n")]
+    let line = Array(("agent-init: " + oneLine(message)).utf8.prefix(4000)) + [UInt8(ascii: "\n")]
     // A closed pipe is EPIPE (SIGPIPE is blocked), and there is nowhere left to say so.
     _ = line.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}
+
+/// The text on one line and without controls: what a child or a server wrote must not steer a terminal.
+package func oneLine(_ text: String) -> String {
+    var result = String.UnicodeScalarView()
+    for scalar in text.unicodeScalars {
+        let isControl = scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value)
+        result.append(isControl ? " " : scalar)
+    }
+    while result.last == " " { result.removeLast() }
+    return String(result)
 }
 
 /// "SIGTERM" for 15.

@@ -2,92 +2,134 @@ import CLinux
 import Contracts
 import Glibc
 import LinuxSystem
+import SecretRedaction
 
 /// The whole program; returns the exit code.
 package func agentInit() -> Int32 {
+    let arguments = (0..<clinux_argument_count()).map { argument($0) }
     let invocation: Invocation
     do throws(Invocation.Wrong) {
-        invocation = try Invocation((0..<clinux_argument_count()).map { argument($0) })
+        invocation = try Invocation(arguments)
     } catch {
-        logLine(error.description)
-        return ExitCode.usage.rawValue
+        return refuse(.usage, error.description, writesMessage: arguments.dropFirst().first == "run")
     }
     switch invocation {
+    case .nothing: return show(Help.overview, on: STDERR_FILENO, code: .usage)
     case .help: return show(Help.overview)
     case .runHelp: return show(Help.run)
     case .version: return show(Help.version + "\n")
-    case .agentd: return executeAgentd()
-    case .runAgent, .runCommand: return supervise(invocation)
+    case .agentd, .runAgent, .runCommand:
+        do throws(SystemError) {
+            try openStandardDescriptors()
+            return try start(invocation)
+        } catch {
+            return refuse(.internalError, "cannot start: \(error)", writesMessage: invocation == .runAgent)
+        }
     }
 }
 
 private func argument(_ index: Int32) -> String { clinux_argument(index).map { String(cString: $0) } ?? "" }
 
-private func show(_ text: String) -> Int32 {
+private func show(_ text: String, on descriptor: Int32 = STDOUT_FILENO, code: ExitCode = .completed) -> Int32 {
     do throws(SystemError) {
-        try writeAll(STDOUT_FILENO, text)
-        return 0
+        try writeAll(descriptor, text)
+        return code.rawValue
     } catch {
         logLine("stdout: \(error)")
         return ExitCode.internalError.rawValue
     }
 }
 
+/// A run that cannot begin says why where every other end does, secrets in what it quotes taken out. A command that we
+/// run has no such message.
+private func refuse(_ code: ExitCode, _ reason: String, writesMessage: Bool) -> Int32 {
+    let secrets = KnownSecrets()
+    secrets.learn(folder: secretsFolder)
+    let reason = secrets.clean(reason)
+    logLine("\(code.outcome), exit code \(code.rawValue): \(reason)")
+    if writesMessage {
+        terminationLog.write(
+            TerminationMessage(
+                outcome: code.outcome, exitCode: code.rawValue, reason: reason, phase: "START", step: 0, seq: 0,
+                restarts: 0))
+    }
+    return code.rawValue
+}
+
 /// Our arguments from `first` on, as the kernel gave them, byte for byte, and a null.
-private func rawArguments(from first: Int) -> [UnsafeMutablePointer<CChar>?] {
+func kernelsArguments(from first: Int) -> [UnsafeMutablePointer<CChar>?] {
     (Int32(first)..<clinux_argument_count()).map { UnsafeMutablePointer(mutating: clinux_argument($0)) } + [nil]
 }
 
-/// Becomes `agentd` with our arguments; returns only if that fails.
-private func executeAgentd() -> Int32 {
-    let agentd = besideOurselves("agentd")
-    var arguments = rawArguments(from: 0)
-    execve(agentd, &arguments, clinux_environment())
-    logLine("\(SystemError.last("execve", subject: agentd)); agentd must lie beside agent-init")
-    return ExitCode.internalError.rawValue
+/// The same of our environment.
+func kernelsEnvironment() -> [UnsafeMutablePointer<CChar>?] {
+    var result: [UnsafeMutablePointer<CChar>?] = []
+    var position = clinux_environment()
+    while let entry = position?.pointee {
+        result.append(entry)
+        position = position?.successor()
+    }
+    return result + [nil]
 }
 
-private func supervise(_ invocation: Invocation) -> Int32 {
-    let terminationLog = TerminationLog(setting: environment("AGENT_TERMINATION_LOG"))
-    /// A run that cannot begin says why where every other end does. A command that we run has no such message.
-    func refuse(_ code: ExitCode, _ reason: String) -> Int32 {
-        logLine(reason)
-        if case .runAgent = invocation {
-            terminationLog.write(
-                TerminationMessage(
-                    outcome: code.outcome, exitCode: code.rawValue, reason: reason, phase: "START", step: 0, seq: 0,
-                    restarts: 0))
-        }
-        return code.rawValue
+private func start(_ invocation: Invocation) throws(SystemError) -> Int32 {
+    // As early as can be: until they are blocked, the kernel drops signals to PID 1. The agent has no use for a signal
+    // of a fault; a command is sent it on.
+    let signals = try SignalSource(withFaults: invocation != .runAgent)
+    let settings: InitSettings
+    do throws(InitSettings.Invalid) {
+        // What looks at a job or asks for help does not fail for a setting that is not its own.
+        settings = try InitSettings(invocation == .agentd ? { _ in nil } : environment)
+    } catch {
+        return refuse(.configuration, error.description, writesMessage: invocation == .runAgent)
     }
-    do throws(SystemError) {
-        try openStandardDescriptors()
-        // As early as can be: until they are blocked, the kernel drops signals to PID 1.
-        let signals = try SignalSource()
-        let settings: InitSettings
-        do throws(InitSettings.Invalid) {
-            settings = try InitSettings(environment)
-        } catch {
-            return refuse(.configuration, error.description)
-        }
-        if case .runCommand(let first, let options) = invocation {
-            try prepareProcess(noNewPrivileges: false)
-            let arguments = rawArguments(from: first)
-            return arguments.withUnsafeBufferPointer { buffer in
-                guard let base = buffer.baseAddress else { return ExitCode.usage.rawValue }
-                let plan = StopPlan(grace: options.grace ?? settings.grace)
-                return CommandRun(options: options, plan: plan, signals: signals).run(base)
-            }
-        }
-        let agentd = besideOurselves("agentd")
-        guard access(agentd, X_OK) == 0 else { throw SystemError.last("access", subject: agentd) }
+    let plan = StopPlan(grace: settings.grace)
+    switch invocation {
+    case .runCommand(let first, let options):
+        try prepareProcess(noNewPrivileges: false)
+        return run(
+            kernelsArguments(from: first), options, options.grace.map { StopPlan(grace: $0) } ?? plan, signals)
+    case .agentd:
+        try prepareProcess(noNewPrivileges: false)
+        return try Subcommand(agentd: try agentd(), plan: plan, signals: signals).run()
+    default:
+        let agentd = try agentd()
         try prepareProcess(noNewPrivileges: true)
         return try Supervisor(
-            settings: settings, terminationLog: terminationLog, agentd: agentd, signals: signals
+            settings: settings, terminationLog: terminationLog, agentd: agentd, secretsFolder: secretsFolder,
+            signals: signals
         ).run()
-    } catch {
-        return refuse(.internalError, "cannot start: \(error)")
     }
+}
+
+/// The path of `agentd`, which lies beside us.
+private func agentd() throws(SystemError) -> String {
+    let path = besideOurselves("agentd")
+    guard access(path, X_OK) == 0 else { throw SystemError.last("access", subject: path) }
+    return path
+}
+
+/// Runs a command by its name and returns its exit code.
+private func run(
+    _ arguments: [UnsafeMutablePointer<CChar>?], _ options: CommandOptions, _ plan: StopPlan, _ signals: SignalSource
+) -> Int32 {
+    let name = arguments.first.flatMap(\.self).map { String(cString: $0) } ?? ""
+    do throws(ProgramError) {
+        let path = try findProgram(name, in: environment("PATH") ?? "/usr/local/bin:/usr/bin:/bin")
+        let command = Command(path: path, arguments: arguments)
+        let code = try CommandRun(options: options, plan: plan, signals: signals).run(command).shellCode
+        return options.exitCodes[code] ?? code
+    } catch {
+        logLine(error.description)
+        return error.exitCode
+    }
+}
+
+private var terminationLog: TerminationLog { TerminationLog(setting: environment("AGENT_TERMINATION_LOG")) }
+
+/// Where the secrets are, as far as the environment says it; the children know better, and tell.
+private var secretsFolder: String {
+    environment("AGENT_SECRETS_DIR").flatMap { $0.isEmpty ? nil : $0 } ?? "/var/secrets"
 }
 
 private func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }

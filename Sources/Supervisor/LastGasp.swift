@@ -1,6 +1,7 @@
 package import Contracts
 import Glibc
 package import LinuxSystem
+package import SecretRedaction
 
 /// What is known of a child that died: how, where the job was, what it used, and the last it wrote.
 package struct LastGasp {
@@ -34,8 +35,9 @@ package struct LastGasp {
         self.tail = tail
     }
 
-    /// One line of fields (`Fields`), then the bytes of the output (docs/ARCHITECTURE.md, "Last-gasp records").
-    package var bytes: [UInt8] {
+    /// One line of fields (`Fields`), then the bytes of the output (docs/ARCHITECTURE.md, "Last-gasp records"): from the
+    /// beginning of a line on, and all of it without secrets.
+    package func bytes(without secrets: KnownSecrets) -> [UInt8] {
         var fields = Fields()
         fields.append("child", child)
         fields.append("pid", String(pid))
@@ -49,13 +51,14 @@ package struct LastGasp {
         fields.append("user_ms", String(usage.user))
         fields.append("system_ms", String(usage.system))
         fields.append("max_rss_kb", String(usage.maximumResident))
-        fields.append("phase", progress.phase)
+        fields.append("phase", secrets.clean(progress.phase))
         fields.append("step", String(progress.step))
         fields.append("seq", String(progress.seq))
-        fields.append("doing", progress.doing)
+        fields.append("doing", secrets.clean(progress.doing))
         fields.append("restarts", String(restarts))
         fields.append("output_bytes", String(tail.total))
-        return Array((fields.line + "\n").utf8) + tail.bytes
+        // What stands in the place of a secret may be longer than the secret.
+        return Array((fields.line + "\n").utf8) + secrets.clean(Array(tail.lines)).suffix(Tail.limit)
     }
 }
 
@@ -66,8 +69,12 @@ package struct LastGasp {
 final class LastGasps {
     private static let waitingLimit = 8
     private static let folderLimit = 32
+    private let secrets: KnownSecrets
     private var folder: String?
     private var waiting: [LastGasp] = []
+
+    /// - Parameter secrets: what is taken out of the records.
+    init(without secrets: KnownSecrets) { self.secrets = secrets }
 
     func use(_ folder: String) {
         self.folder = folder
@@ -88,7 +95,7 @@ final class LastGasps {
                 return complain(gasp, "\(Self.folderLimit) wait in \(folder) already")
             }
             let path = "\(folder)/\(gasp.time)-\(gasp.child)-\(gasp.pid)"
-            try write(gasp.bytes, to: path + ".part")
+            try write(gasp.bytes(without: secrets), to: path + ".part")
             try retrying("rename", subject: path) { rename(path + ".part", path + ".gasp") }
             let names = Descriptor(
                 adopting: try retrying("open", subject: folder) { open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
@@ -108,6 +115,6 @@ final class LastGasps {
     }
 
     private func complain(_ gasp: LastGasp, _ reason: String) {
-        logLine("the last-gasp record of the \(gasp.child) is not kept: \(reason)")
+        logLine(secrets.clean("the last-gasp record of the \(gasp.child) is not kept: \(reason)"))
     }
 }

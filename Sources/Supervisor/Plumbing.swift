@@ -1,5 +1,6 @@
 import Glibc
 import LinuxSystem
+import SecretRedaction
 
 /// The pipes between the loop and the gateway (docs/ARCHITECTURE.md, "Descriptors").
 ///
@@ -14,7 +15,7 @@ final class Plumbing {
     private var commands: Pipe
     private var loopOutput: Relay
     private var loopErrors: Relay
-    private var gatewayErrors: Relay
+    private var gatewayErrors: LineRelay
     /// The end of what each child has written since its start.
     private var loopTail = Tail()
     private var gatewayTail = Tail()
@@ -28,7 +29,7 @@ final class Plumbing {
         commands = try Pipe()
         loopOutput = try Relay(to: stdout.writer.number)
         loopErrors = try Relay(to: stderr.writer.number)
-        gatewayErrors = try Relay(to: STDERR_FILENO)
+        gatewayErrors = try LineRelay(to: STDERR_FILENO)
         // Live lines are for display: the loop drops them when the pipe is full, and never waits.
         try setNonBlocking(live.writer.number, true)
     }
@@ -48,7 +49,7 @@ final class Plumbing {
     func gateway(status: Int32) -> (descriptors: [(ours: Int32, childs: Int32)], arguments: [String]) {
         (
             [
-                (null.number, 0), (STDOUT_FILENO, 1), (gatewayErrors.input.writer.number, 2), (status, 3),
+                (null.number, 0), (STDOUT_FILENO, 1), (gatewayErrors.childsEnd, 2), (status, 3),
                 (commands.writer.number, 4), (live.reader.number, 5), (stdout.reader.number, 6),
                 (stderr.reader.number, 7),
             ],
@@ -64,11 +65,15 @@ final class Plumbing {
     /// What the relays wait for.
     var awaited: [pollfd] { [loopOutput.awaited, loopErrors.awaited, gatewayErrors.awaited] }
 
-    /// Passes on what the children have written.
-    func pass() {
+    /// Takes what the gateway has written to its stderr. To be called before its status lines are taken: it tells where
+    /// secrets are before it knows one.
+    func take() { gatewayErrors.take(into: &gatewayTail) }
+
+    /// Passes on what the children have written; the gateway's stderr only if `gatewayIsUp`, that is, has said a word.
+    func pass(without secrets: KnownSecrets, gatewayIsUp: Bool) {
         loopOutput.pass(keeping: &loopTail)
         loopErrors.pass(keeping: &loopTail)
-        gatewayErrors.pass(keeping: &gatewayTail)
+        gatewayErrors.pass(without: secrets, isHeld: !gatewayIsUp)
         do throws(SystemError) {
             // An end cannot be taken out of a pipe; something else in its place closes it.
             if loopOutput.reachesItsEnd() { stdout.writer = try openNull() }
@@ -81,15 +86,17 @@ final class Plumbing {
     /// Takes what a dead loop has left in its pipes and returns the end of all it wrote; the next one begins anew.
     func lastWordsOfLoop() -> Tail {
         defer { loopTail = Tail() }
-        loopOutput.collect(into: &loopTail)
-        loopErrors.collect(into: &loopTail)
+        loopOutput.add(loopOutput.collect(into: &loopTail))
+        loopErrors.add(loopErrors.collect(into: &loopTail))
         return loopTail
     }
 
-    /// The same for a dead gateway.
-    func lastWordsOfGateway() -> Tail {
+    /// The same for a dead gateway; what was held back of it is passed on only if it `wasUp`.
+    func lastWordsOfGateway(without secrets: KnownSecrets, wasUp: Bool) -> Tail {
         defer { gatewayTail = Tail() }
         gatewayErrors.collect(into: &gatewayTail)
+        if !wasUp { gatewayErrors.discard() }
+        gatewayErrors.pass(without: secrets, isHeld: false)
         return gatewayTail
     }
 

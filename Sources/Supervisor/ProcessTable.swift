@@ -6,6 +6,8 @@ package struct ProcessEntry: Equatable, Sendable {
     package let pid: Int32
     package let parent: Int32
     package let name: String
+    /// When it was started, in the kernel's ticks: with the pid it tells one process from all others.
+    package let start: String
     /// Ended, and not yet waited for.
     package let isZombie: Bool
 
@@ -15,11 +17,13 @@ package struct ProcessEntry: Equatable, Sendable {
         guard let open = stat.firstIndex(of: "("), let close = stat.lastIndex(of: ")"), open < close,
             let pid = Int32(stat[..<open].dropLast())
         else { return nil }
-        let rest = stat[stat.index(after: close)...].split(separator: " ", maxSplits: 2)
+        // The 22nd field is the 20th after the name.
+        let rest = stat[stat.index(after: close)...].split(separator: " ", maxSplits: 20)
         guard rest.count >= 2, let parent = Int32(rest[1]) else { return nil }
         self.pid = pid
         self.parent = parent
         name = String(stat[stat.index(after: open)..<close])
+        start = rest.count > 19 ? String(rest[19]) : ""
         isZombie = rest[0] == "Z" || rest[0] == "X"
     }
 

@@ -16,7 +16,7 @@ struct Relay: ~Copyable {
     private var wasTold = false
 
     /// What a pipe takes without making us wait if poll(2) says that it can be written (PIPE_BUF, pipe(7)).
-    private static let piece = 4096
+    static let piece = 4096
 
     /// - Throws: `SystemError` of pipe2(2) or fcntl(2).
     init(to sink: Int32) throws(SystemError) {
@@ -29,9 +29,12 @@ struct Relay: ~Copyable {
 
     /// What to wait for: more to read, or, while something is pending, room to write it.
     var awaited: pollfd {
-        if !pending.isEmpty { return pollfd(fd: sink, events: Int16(POLLOUT), revents: 0) }
+        if isWaiting { return pollfd(fd: sink, events: Int16(POLLOUT), revents: 0) }
         return pollfd(fd: hasEnded ? -1 : input.reader.number, events: Int16(POLLIN), revents: 0)
     }
+
+    /// Whether something is still to be passed on.
+    var isWaiting: Bool { !pending.isEmpty }
 
     /// Whether all has come and was passed on; true once.
     mutating func reachesItsEnd() -> Bool {
@@ -43,15 +46,17 @@ struct Relay: ~Copyable {
     /// Passes on what is there, at most 256 KiB, as far as the sink takes it.
     mutating func pass(keeping tail: inout Tail) {
         for _ in 0..<64 {
-            if pending.isEmpty, !hasEnded { take(into: &tail) }
+            if pending.isEmpty, !hasEnded { add(take(into: &tail)) }
             guard !pending.isEmpty, give() else { return }
         }
     }
 
-    /// Takes all that a dead child has left in its pipe, whether or not the sink takes it.
-    mutating func collect(into tail: inout Tail) {
+    /// Takes all that a dead child has left in its pipe, whether or not the sink takes it, and gives it.
+    mutating func collect(into tail: inout Tail) -> [UInt8] {
+        var all: [UInt8] = []
         // A pipe has 64 KiB; what else comes is a later child's.
-        for _ in 0..<17 where !hasEnded { take(into: &tail) }
+        for _ in 0..<17 where !hasEnded { all += take(into: &tail) }
+        return all
     }
 
     /// Closes the child's end: what is left in the pipe is the last of it.
@@ -59,20 +64,27 @@ struct Relay: ~Copyable {
         input.writer = try openNull()
     }
 
-    private mutating func take(into tail: inout Tail) {
+    /// Reads a piece.
+    mutating func take(into tail: inout Tail) -> [UInt8] {
         withUnsafeTemporaryAllocation(byteCount: Self.piece, alignment: 1) { buffer in
             switch (try? readSome(input.reader.number, into: buffer)) ?? .end {
             case .bytes(let count):
-                pending += buffer[..<count]
                 tail.append(buffer[..<count])
+                return Array(buffer[..<count])
             case .wouldBlock: break
             case .end: hasEnded = true
             }
+            return []
         }
     }
 
+    /// What is to be passed on next.
+    mutating func add(_ bytes: [UInt8]) { pending += bytes }
+
     /// Writes a piece; false if the sink takes none now.
-    private mutating func give() -> Bool {
+    @discardableResult
+    mutating func give() -> Bool {
+        guard !pending.isEmpty else { return true }
         var room = pollfd(fd: sink, events: Int16(POLLOUT), revents: 0)
         guard poll(&room, 1, 0) == 1 else { return false }
         let piece = pending.prefix(Self.piece)

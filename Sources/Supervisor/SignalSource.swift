@@ -40,11 +40,12 @@ package struct ReceivedSignal: Equatable, Sendable {
 final class SignalSource {
     private let file: Descriptor
 
-    /// Blocks the signals for good.
+    /// Blocks the signals for good. `withFaults`: SIGSEGV and its like too, sent by somebody. One that is raised by a
+    /// fault of our own ends us all the same (cinit.h).
     ///
     /// - Throws: `SystemError("signalfd")`.
-    init() throws(SystemError) {
-        let result = clinux_signals_open()
+    init(withFaults: Bool) throws(SystemError) {
+        let result = clinux_signals_open(withFaults ? 1 : 0)
         guard result >= 0 else { throw SystemError("signalfd", code: -result) }
         file = Descriptor(adopting: result)
     }

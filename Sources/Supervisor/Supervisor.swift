@@ -2,6 +2,7 @@ import CLinux
 import Contracts
 import Glibc
 import LinuxSystem
+import SecretRedaction
 
 /// PID 1 over the gateway and the loop: starts them, reaps, restarts, watches, stops.
 ///
@@ -27,17 +28,22 @@ final class Supervisor {
     private let gateway: Child
     private let ignored = IgnoredSignals()
     private let terminationLog: TerminationLog
-    private let gasps = LastGasps()
+    /// What must not be in anything that is let out: every text that a child has had a hand in passes through it.
+    private let secrets = KnownSecrets()
+    private let gasps: LastGasps
     private var memory = MemoryEvidence()
     private var stage = Stage.running
     private var verdict: Verdict?
     private var progress = StatusLine.Progress(phase: "START", step: 0, seq: 0)
     /// When SIGTERM came.
     private var stopAt: Int64?
+    /// What to say if the stage takes longer than a moment.
+    private var delay: (at: Int64, words: String)?
 
     /// - Throws: `SystemError`: no pipes or no /dev/null to be had.
     init(
-        settings: InitSettings, terminationLog: TerminationLog, agentd: String, signals: SignalSource
+        settings: InitSettings, terminationLog: TerminationLog, agentd: String, secretsFolder: String,
+        signals: SignalSource
     ) throws(SystemError) {
         self.settings = settings
         self.agentd = agentd
@@ -47,6 +53,8 @@ final class Supervisor {
         plumbing = try Plumbing()
         loop = try Child(name: "loop")
         gateway = try Child(name: "gateway")
+        gasps = LastGasps(without: secrets)
+        secrets.learn(folder: secretsFolder)
     }
 
     /// Runs the agent to its end and returns the exit code of the container.
@@ -61,8 +69,9 @@ final class Supervisor {
             if now - last > 5000 { [loop, gateway].forEach { $0.forgive(now - last) } }
             last = now
             for signal in signals.take() { handle(signal, at: now) }
+            plumbing.take()
             for child in [loop, gateway] { takeStatus(of: child, at: now) }
-            plumbing.pass()
+            plumbing.pass(without: secrets, gatewayIsUp: gateway.isUp)
             let ended = reapEnded()
             more = !ended.isEmpty
             for one in ended { handle(one, at: now) }
@@ -70,8 +79,8 @@ final class Supervisor {
             if case .over = stage { break }
         }
         // The gateway's last words, as far as they are taken at once: it has ended.
-        plumbing.pass()
-        endLeftovers(limit: plan.leftoversLimit, signals: signals)
+        plumbing.pass(without: secrets, gatewayIsUp: gateway.isUp)
+        endLeftovers()
         return finish()
     }
 
@@ -94,13 +103,19 @@ final class Supervisor {
 
     // MARK: What has come
 
-    private func handle(_ signal: ReceivedSignal, at now: Int64) {
-        guard [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal.number) else { return }
-        let name = signalName(signal.number)
-        guard !isInit || signal.isFromOutside else {
+    /// Whether a signal asks for the end, and may.
+    private func asksForTheEnd(_ signal: ReceivedSignal) -> Bool {
+        guard [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal.number) else { return false }
+        if isInit, !signal.isFromOutside {
             ignored.tell(of: signal)
-            return
+            return false
         }
+        return true
+    }
+
+    private func handle(_ signal: ReceivedSignal, at now: Int64) {
+        guard asksForTheEnd(signal) else { return }
+        let name = signalName(signal.number)
         guard stopAt == nil else {
             logLine("\(name) again: already stopping")
             return
@@ -120,6 +135,7 @@ final class Supervisor {
             switch line {
             case .beat: break
             case .records(let folder): gasps.use(folder)
+            case .secrets(let folder): secrets.learn(folder: folder)
             case .progress(let progress), .end(_, _, _, let progress):
                 guard child === loop else { continue }
                 let isNews = progress.phase != self.progress.phase
@@ -134,8 +150,12 @@ final class Supervisor {
         // What it wrote before it died; after it nobody else writes there.
         takeStatus(of: child, at: now)
         let memory = memory.find(ended.end)
-        let cause = child.died(ended.end, evidence: child.wasKilled ? nil : memory?.cause)
-        let tail = child === loop ? plumbing.lastWordsOfLoop() : plumbing.lastWordsOfGateway()
+        let tail =
+            child === loop
+            ? plumbing.lastWordsOfLoop() : plumbing.lastWordsOfGateway(without: secrets, wasUp: child.isUp)
+        let cause = child.died(
+            ended.end, evidence: child.wasKilled ? nil : memory?.cause,
+            lastLine: String(decoding: secrets.clean(Array(tail.lastLine)).prefix(1000), as: UTF8.self))
         if !isOrderly(ended.end, of: child) {
             gasps.keep(
                 LastGasp(
@@ -145,19 +165,26 @@ final class Supervisor {
         if child === loop { loopEnded(ended.end, at: now) } else { gatewayEnded(ended.end, at: now) }
     }
 
-    /// Whether a child has ended as it should: it has said all that there is to say.
+    /// Whether a child has ended as it should: it has said all that there is to say, or was told to end before it could.
     private func isOrderly(_ end: ProcessEnd, of child: Child) -> Bool {
-        guard case .exited(let code) = end, let code = ExitCode(rawValue: code) else { return false }
-        return child === loop ? code.isFinal && child.farewell != nil : code == .completed
+        if end == .signaled(SIGTERM) { return child.isAskedToEnd }
+        if child === gateway, end == .exited(0) { return true }
+        let verdict =
+            child === loop
+            ? Verdict(loopEnded: end, farewell: child.farewell, lastLine: "")
+            : Verdict(gatewayEnded: end, farewell: child.farewell, lastLine: "")
+        return verdict != nil && child.farewell != nil
     }
 
     private func loopEnded(_ end: ProcessEnd, at now: Int64) {
         switch stage {
         case .running:
-            verdict = Verdict(loopEnded: end, farewell: loop.farewell)
+            verdict =
+                Verdict(loopEnded: end, farewell: loop.farewell, lastLine: loop.lastLine)
+                ?? Verdict(unloadable: end, lastLine: loop.lastLine)
             if verdict == nil { restart(loop, at: now) } else { drain(at: now) }
         case .stopping:
-            verdict = verdict ?? Verdict(stoppedLoop: end, farewell: loop.farewell)
+            verdict = verdict ?? Verdict(stoppedLoop: end, farewell: loop.farewell, lastLine: loop.lastLine)
             drain(at: now)
         case .draining, .over: break
         }
@@ -165,19 +192,25 @@ final class Supervisor {
 
     private func gatewayEnded(_ end: ProcessEnd, at now: Int64) {
         if case .draining = stage {
-            let isDone: Bool =
-                switch end {
-                case .exited(let code): ExitCode(rawValue: code)?.isFinal ?? false
-                case .signaled(let signal): signal == SIGTERM
-                }
-            if isDone { stage = .over } else { restart(gateway, at: now) }
-            return
+            return lastGatewayEnded(end, at: now)
         }
+        let final =
+            Verdict(gatewayEnded: end, farewell: gateway.farewell, lastLine: gateway.lastLine)
+            ?? Verdict(unloadable: end, lastLine: gateway.lastLine)
+        if let final { giveUp(final, at: now) } else { restart(gateway, at: now) }
+    }
+
+    /// The gateway has ended while it shipped what is left: whether it has, or is to be started again for it.
+    private func lastGatewayEnded(_ end: ProcessEnd, at now: Int64) {
         switch end {
-        case .exited(ExitCode.configuration.rawValue):
-            giveUp(Verdict(.configuration, reason: gateway.lastEnds), at: now)
-        case .exited(ExitCode.notPermitted.rawValue):
-            giveUp(Verdict(.notPermitted, reason: gateway.lastEnds), at: now)
+        case .exited(0) where gateway.isUp, .signaled(SIGTERM): stage = .over
+        case .exited(let code) where code == 127 || ExitCode(rawValue: code)?.isFinal == true:
+            stage = .over
+            let said = verdict?.reason ?? ""
+            // The loop may have said the same: then it is said once.
+            if case .end(_, _, let reason, _) = gateway.farewell, reason == said { break }
+            if !gateway.lastLine.isEmpty, said.hasSuffix(gateway.lastLine) { break }
+            say("\(gateway.lastEnds); what is left of the log was not shipped")
         default: restart(gateway, at: now)
         }
     }
@@ -186,7 +219,7 @@ final class Supervisor {
 
     private func restart(_ child: Child, at now: Int64) {
         if let delay = child.planRestart(at: now) {
-            logLine("\(child.lastEnds); starting it again in \(delay) ms (restart \(child.restarts))")
+            say("\(child.lastEndsBriefly()); starting it again in \(delay) ms (restart \(child.restarts))")
             writeAhead()
         } else {
             giveUp(Verdict(.internalError, reason: "\(child.lastEnds); its restart budget is spent"), at: now)
@@ -195,7 +228,6 @@ final class Supervisor {
 
     /// Ends the run for a reason that is not the loop's own: whatever still runs is stopped in stages.
     private func giveUp(_ verdict: Verdict, at now: Int64) {
-        logLine(verdict.reason)
         switch stage {
         case .running:
             self.verdict = verdict
@@ -213,14 +245,14 @@ final class Supervisor {
             verdict = verdict ?? Verdict(.stopped, reason: "told to stop while the loop did not run")
             return drain(at: now)
         }
-        logLine("SIGTERM to the loop; SIGKILL in \(plan.mainLimit) ms")
+        tell("SIGTERM to the loop; SIGKILL in \(plan.mainLimit) ms", at: now)
         loop.send(SIGTERM)
         stage = .stopping(killAt: now + plan.mainLimit)
     }
 
     private func drain(at now: Int64) {
         let until = min(now + StopPlan.ordinaryDrain, stopAt.map { $0 + plan.drainLimit } ?? .max)
-        logLine("the loop has ended; the gateway has \(max(0, until - now)) ms to ship what is left")
+        tell("the loop has ended; the gateway has \(max(0, until - now)) ms to ship what is left", at: now)
         stage = .draining(until: until)
         loop.cancelStart()
         plumbing.closeLoopEnds()
@@ -235,11 +267,19 @@ final class Supervisor {
         for child in [loop, gateway] {
             if let startAt = child.startAt, startAt <= now { start(child, at: now) }
         }
+        if let delay, delay.at <= now {
+            logLine(delay.words)
+            self.delay = nil
+        }
         switch stage {
         case .running:
-            for child in [loop, gateway] { child.endIfHung(at: now, limit: settings.watchdog, place: place) }
+            for child in [loop, gateway] {
+                if let words = child.endIfHung(at: now, limit: settings.watchdog) {
+                    say("\(words), last known \(place); ending it")
+                }
+            }
         case .stopping(let killAt) where killAt <= now:
-            logLine("the loop has not ended (last known \(place)); SIGKILL")
+            say("the loop has not ended (last known \(place)); SIGKILL")
             loop.send(SIGKILL)
             stage = .stopping(killAt: .max)
         case .draining(let until) where until <= now:
@@ -262,12 +302,32 @@ final class Supervisor {
         if result > 1 {
             child.started(result, at: now)
         } else {
-            child.couldNotStart(SystemError("posix_spawn", code: -result, subject: agentd))
-            restart(child, at: now)
+            let error = SystemError("posix_spawn", code: -result, subject: agentd)
+            child.couldNotStart(error)
+            // What is missing for a moment may be there at the next start; what is wrong with the file stays so.
+            if [EAGAIN, ENOMEM, EMFILE, ENFILE, ETXTBSY, EIO].contains(error.code) {
+                restart(child, at: now)
+            } else {
+                giveUp(Verdict(.internalError, reason: child.lastEnds), at: now)
+            }
         }
     }
 
+    private func endLeftovers() {
+        let deadline = stopAt.map { $0 + plan.wholeLimit } ?? Clock.monotonic + plan.strayLimit
+        Leftovers(signals: signals, passedOn: { [self] in asksForTheEnd($0) ? SIGTERM : nil })
+            .end(by: Deadline(at: deadline))
+    }
+
     // MARK: The record
+
+    private func say(_ words: String) { logLine(secrets.clean(words)) }
+
+    /// Says where a stop stands: at once to who has asked for it, else only if it takes its time.
+    private func tell(_ words: String, at now: Int64) {
+        delay = nil
+        if stopAt != nil { logLine(words) } else { delay = (now + 1000, words) }
+    }
 
     private var place: String {
         "phase \(progress.phase), step \(progress.step), seq \(progress.seq)"
@@ -284,13 +344,14 @@ final class Supervisor {
     private func finish() -> Int32 {
         let verdict = verdict ?? Verdict(.internalError, reason: "the run ended without a verdict")
         terminationLog.write(message(verdict, exitCode: verdict.code))
-        logLine("\(verdict.outcome), exit code \(verdict.code): \(verdict.reason)")
+        say("\(verdict.outcome), exit code \(verdict.code): \(verdict.reason)")
         return verdict.code
     }
 
     private func message(_ verdict: Verdict, exitCode: Int32?) -> TerminationMessage {
         TerminationMessage(
-            outcome: verdict.outcome, exitCode: exitCode, reason: verdict.reason, phase: progress.phase,
-            step: progress.step, seq: progress.seq, restarts: loop.restarts + gateway.restarts)
+            outcome: secrets.clean(verdict.outcome), exitCode: exitCode, reason: secrets.clean(verdict.reason),
+            phase: secrets.clean(progress.phase), step: progress.step,
+            seq: progress.seq, restarts: loop.restarts + gateway.restarts)
     }
 }

@@ -11,6 +11,20 @@ package struct Tail {
     /// The last bytes, at most `limit`.
     package var bytes: ArraySlice<UInt8> { kept.suffix(Self.limit) }
 
+    /// The last bytes from the beginning of a line on: before it may stand the rest of one that held a secret, which
+    /// nothing would recognise any more.
+    package var lines: ArraySlice<UInt8> {
+        guard total > bytes.count else { return bytes }
+        return bytes.drop { $0 != UInt8(ascii: "\n") }.dropFirst()
+    }
+
+    /// The last line that has something in it, at most 4096 bytes of its end; empty if there is none.
+    package var lastLine: ArraySlice<UInt8> {
+        let isEnd: (UInt8) -> Bool = { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
+        let ends = lines.split(whereSeparator: isEnd)
+        return ends.last { line in line.contains { $0 > UInt8(ascii: " ") } }.map { $0.prefix(4096) } ?? []
+    }
+
     package mutating func append(_ more: some Collection<UInt8>) {
         total += Int64(more.count)
         kept += more.suffix(Self.limit)

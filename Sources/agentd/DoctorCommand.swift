@@ -29,11 +29,9 @@ struct DoctorCommand: ParsableCommand {
         for number in Int32(0)...2 where fcntl(number, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
         let diagnosis: Diagnosis
         do {
+            let folder = try ownFolder()
             let environment = processEnvironment()
             let settings = try SandboxSettings(environment: environment)
-            guard let folder = programFolder() else {
-                throw StartError(.notPermitted, "/proc is not mounted: agentd cannot find agent-jail beside it")
-            }
             // The trial's commands read nothing, and least of all what somebody types here.
             let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
             if null > 0 { _ = dup2(null, 0) }
@@ -42,7 +40,7 @@ struct DoctorCommand: ParsableCommand {
                 terminationLog: environment["AGENT_TERMINATION_LOG"] ?? "/dev/termination-log",
                 libraries: Wiring.libraries, writeAhead: Wiring.writeAhead
             ).examine()
-        } catch let error as StartError {
+        } catch {
             say("agent-init doctor: \(error)")
             throw ArgumentParser.ExitCode(error.exit.rawValue)
         }

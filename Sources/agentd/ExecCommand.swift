@@ -114,10 +114,7 @@ struct ExecCommand: ParsableCommand {
     }
 
     private func commands(_ settings: SandboxSettings) throws -> JailedCommands {
-        guard let folder = programFolder() else {
-            throw StartError(.configuration, "/proc is not mounted: agentd cannot find agent-jail beside it")
-        }
-        var commands = settings.commands(program: folder + "/agent-jail")
+        var commands = settings.commands(program: try ownFolder() + "/agent-jail")
         if pty { commands.environment.set("TERM", Self.terminalType) }
         for (name, value) in env.compactMap(variable) { commands.environment.set(name, value) }
         return commands

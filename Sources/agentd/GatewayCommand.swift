@@ -22,15 +22,18 @@ struct GatewayCommand: ParsableCommand {
         confineProcess("gateway")
         // Without PID 1 nobody watches us, and the next start needs our place: save and go.
         if statusFd != nil { signalAtParentsEnd(SIGTERM) }
+        let supervisor = SupervisorPipe(descriptor: statusFd)
         let exit: Contracts.ExitCode
         do {
+            try requireProc()
             let environment = processEnvironment()
             let settings = try Settings(environment: environment)
-            try settings.folders.prepare()
             // Before PID 1 hears of us: from then on it sends SIGTERM when the loop has ended, and takes a gateway that
             // died of it for one that has shipped everything. They stay blocked when this descriptor goes.
             _ = try SignalDescriptor([SIGTERM, SIGINT])
-            SupervisorPipe(descriptor: statusFd).tell(records: settings.folders.gasps)
+            supervisor.tell(secrets: settings.folders.secrets)
+            try settings.folders.prepare()
+            supervisor.tell(records: settings.folders.gasps)
             let secrets = try Secrets(folder: settings.folders.secrets)
             var configuration = GatewayConfiguration(job: settings.job.text, spoolPath: settings.folders.spool)
             configuration.gasps = settings.folders.gasps
@@ -50,18 +53,21 @@ struct GatewayCommand: ParsableCommand {
                 commands: try outward.commands()
             ).run()
         } catch let error as StartError {
-            exit = refuse(LoopEnd(error))
+            exit = refuse(LoopEnd(error), to: supervisor)
         } catch let error as GatewayError {
-            exit = refuse(LoopEnd(error.exit, outcome: "gateway", reason: error.description))
+            exit = refuse(LoopEnd(error.exit, outcome: "gateway", reason: error.description), to: supervisor)
         } catch {
-            exit = refuse(LoopEnd(.internalError, outcome: "gateway", reason: "the gateway cannot start: \(error)"))
+            let reason = "the gateway cannot start: \(error)"
+            exit = refuse(LoopEnd(.internalError, outcome: "gateway", reason: reason), to: supervisor)
         }
         throw ArgumentParser.ExitCode(exit.rawValue)
     }
 
     /// Closes to this process all that is not a place of its work. It goes on without, and says so: it runs nothing of the
-    /// model's, and without it nobody would learn why the loop has ended.
+    /// model's, and without it nobody would learn why the loop has ended. On a kernel without Landlock it says nothing:
+    /// the loop ends there, and says why.
     private func confine(_ settings: Settings, environment: [String: String]) {
+        guard Kernel.probe().landlock >= Kernel.neededLandlock else { return }
         do throws(JailFailure) {
             try Confinement.gateway(settings, environment: environment).enter()
         } catch {
@@ -69,10 +75,10 @@ struct GatewayCommand: ParsableCommand {
         }
     }
 
-    /// Says why there is no gateway, to people and to PID 1: it may be the first to know, and the pod ends of it.
-    private func refuse(_ end: LoopEnd) -> Contracts.ExitCode {
-        say("agent-init gateway: \(end.reason)")
-        SupervisorPipe(descriptor: statusFd).tell(end, at: StatusLine.Progress(phase: "", step: 0, seq: 0))
+    /// Says why there is no gateway: to PID 1, which passes it on, or to whoever has started it by hand.
+    private func refuse(_ end: LoopEnd, to supervisor: SupervisorPipe) -> Contracts.ExitCode {
+        supervisor.tell(end, at: StatusLine.Progress(phase: "", step: 0, seq: 0))
+        if statusFd == nil { say("agent-init gateway: \(supervisor.shown(end).reason)") }
         return end.exit
     }
 }

@@ -13,6 +13,7 @@ struct JobFolders {
     init() throws {
         // A reader that has gone is an error of the write.
         signal(SIGPIPE, SIG_IGN)
+        try requireProc()
         folders = try Folders(environment: processEnvironment())
         // A reader makes the -wal and -shm of a database at rest: as root they would keep the job itself out.
         try becomeOwner(of: folders.database)

@@ -27,10 +27,12 @@ struct LoopCommand: ParsableCommand {
         var holder: Holder?
         let end: LoopEnd
         do {
+            try requireProc()
             let environment = processEnvironment()
             let settings = try Settings(environment: environment)
             try settings.folders.refuseWritablePrograms(environment: environment)
             let attention = try ProcessAttention(commands: commandsFd, supervisor: supervisor, live: live)
+            supervisor.tell(secrets: settings.folders.secrets)
             let wiring = try Wiring(settings: settings, environment: environment)
             let task = try wiring.task()
             let previous = Holder.last(of: settings.folders.database)
@@ -72,8 +74,11 @@ struct LoopCommand: ParsableCommand {
         }
         holder?.ends(end)
         supervisor.tell(end, at: progress)
-        // In words too, for whoever reads the log; a finished job has said so in its journal.
-        if end.exit != .completed { say("agent-init: \(end.outcome) (exit \(end.exit.rawValue)): \(end.reason)") }
+        // For whoever reads the log; a finished job has said so in its journal.
+        if end.exit != .completed {
+            let shown = supervisor.shown(end)
+            say(EndLine.text(outcome: shown.outcome, exit: shown.exit.rawValue, reason: shown.reason))
+        }
         throw ArgumentParser.ExitCode(end.exit.rawValue)
     }
 }

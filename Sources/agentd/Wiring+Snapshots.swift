@@ -56,6 +56,7 @@ struct SnapshotWiring {
     static func work(_ name: String?, _ body: () throws -> Void) throws {
         let failure: (Contracts.ExitCode, String)
         do {
+            try requireProc()
             return try body()
         } catch let code as ArgumentParser.ExitCode {
             throw code

@@ -6,6 +6,7 @@ import HTTP
 import Jail
 import LinuxSystem
 import Providers
+import SecretRedaction
 import Stores
 
 /// The one place that names concrete types: which provider, store and tools a job is made of.
@@ -38,12 +39,9 @@ struct Wiring {
             return key
         }
         provider = try makeProvider(api, configuration)
-        guard let folder = programFolder() else {
-            throw StartError(.configuration, "/proc is not mounted: agentd cannot find agent-jail beside it")
-        }
-        programs = folder
+        programs = try ownFolder()
         var commands = JailedCommands(
-            program: folder + "/agent-jail", folders: settings.folders, proxy: settings.proxy,
+            program: programs + "/agent-jail", folders: settings.folders, proxy: settings.proxy,
             limits: settings.commandLimits)
         commands.network = settings.network
         commands.environment = settings.commandEnvironment
@@ -127,8 +125,9 @@ struct Wiring {
                 throw StartError(.notPermitted, LoopEnd.noJail(error).reason)
             }
             guard result.report.end != .exited(0), result.interruption == nil else { continue }
-            let problem = JailUnavailable(
-                "`true` in the \(profile.rawValue) jail: \(result.report.end) \(result.output)")
+            let problem =
+                result.missingJail
+                ?? JailUnavailable("`true` in the \(profile.rawValue) jail: \(result.report.end) \(result.output)")
             throw StartError(.notPermitted, LoopEnd.noJail(problem).reason)
         }
     }

@@ -9,7 +9,7 @@ struct CompletionTests {
     private let limits = Limits()
     private let claim = Effect.completionClaimed(summary: "Done", deliverables: ["f"])
 
-    private func next(_ journal: JournalBuilder) -> Step { journal.state.nextStep(limits: limits, now: 1_000_000) }
+    private func next(_ journal: JournalBuilder) -> Step { journal.state.nextStep(limits: limits, mayTry: true) }
 
     private func message(_ id: String = "m1") -> Event {
         .commandReceived(.init(id: id, kind: .message, text: "Wait, also do this."))

@@ -191,13 +191,13 @@ struct RewindTests {
     @Test func `a rewound job waits for a human and tells the model why`() {
         var journal = journal()
         journal.append(.restored(.init(seq: 9, reason: "the volume is older", aside: "", asks: true)))
-        guard case .waitForHuman(let reason) = journal.state.nextStep(limits: Limits(), now: 1) else {
-            Issue.record("\(journal.state.nextStep(limits: Limits(), now: 1))")
+        guard case .waitForHuman(let reason) = journal.state.nextStep(limits: Limits(), mayTry: true) else {
+            Issue.record("\(journal.state.nextStep(limits: Limits(), mayTry: true))")
             return
         }
         #expect(reason.contains("event 9") && reason.contains("the volume is older"))
         journal.append(.commandReceived(.init(id: "m", kind: .message, text: "Go on.")))
-        #expect(journal.state.nextStep(limits: Limits(), now: 1) == .ask)
+        #expect(journal.state.nextStep(limits: Limits(), mayTry: true) == .ask)
         let told = lastMessage(of: journal)
         #expect(told.contains("earlier than the job had got: the volume is older") && told.contains("Go on."))
     }
@@ -205,7 +205,7 @@ struct RewindTests {
     @Test func `without asking it goes on, and the model is told`() {
         var journal = journal()
         journal.append(.restored(.init(seq: 9, reason: "the volume is older", aside: "", asks: false)))
-        #expect(journal.state.nextStep(limits: Limits(), now: 1) == .ask)
+        #expect(journal.state.nextStep(limits: Limits(), mayTry: true) == .ask)
         #expect(lastMessage(of: journal).contains("commands may have run"))
     }
 

@@ -1,4 +1,5 @@
 import Gateway
+import SecretRedaction
 import Testing
 
 struct LineAssemblerTests {

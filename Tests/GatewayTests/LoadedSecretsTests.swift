@@ -2,6 +2,7 @@ import AgentFixtures
 import Gateway
 import Glibc
 import LinuxSystem
+import SecretRedaction
 import Testing
 
 /// Secrets that are exchanged while the gateway runs.

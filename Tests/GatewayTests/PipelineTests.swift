@@ -57,6 +57,22 @@ struct PipelineTests {
             ])
     }
 
+    @Test func `the line by which the loop ends is known by its name, on stderr alone`() throws {
+        let output = try TestPipe()
+        let errors = try TestPipe()
+        let pipeline = try pipeline {
+            $0.loopStandardOutput = output.reader
+            $0.loopStandardError = errors.reader
+        }
+        let end = EndLine.text(outcome: "failed", exit: 1, reason: "so")
+        try writeAll(output.writer, end + "\n")
+        try writeAll(errors.writer, "\(end)\nagent-init: another line\n")
+        try run(pipeline) { collector.seqs.count == 3 }
+        let named = collector.records.filter { $0["attributes"]?["event.name"]?.string == "process_end" }
+        #expect(named.map { $0["body"]?.string } == [end])
+        #expect(named.map { $0["stream"]?.string } == ["stderr"])
+    }
+
     private func gasp(_ name: String, _ head: String, _ output: String) throws {
         try makeFolder(folder.path + "/gasps")
         try folder.write("gasps/\(name)", head + "\n" + output)
@@ -84,13 +100,6 @@ struct PipelineTests {
         #expect(attributes["journal.seq"]?.int == 9)
         #expect(try pipeline.finish(by: .after(milliseconds: 5000)).isEmpty)
         #expect(collector.seqs == [1])
-    }
-
-    @Test func `a line whose beginning is gone is not shipped: it may be half a secret`() throws {
-        try gasp("1-loop-7.gasp", "child=loop\toutput_bytes=100000", "cret-value\nthe next line\n")
-        let pipeline = try pipeline { $0.gasps = folder.path + "/gasps" }
-        try run(pipeline) { collector.seqs.count == 1 }
-        #expect(collector.bodies == ["the loop ended; the last it wrote:\nthe next line\n"])
     }
 
     @Test func `64 KiB of last words are shipped whole`() throws {

@@ -25,6 +25,17 @@ struct ProjectionTests {
         }
     }
 
+    @Test func `a request that failed says whether it is sent again, and when`() throws {
+        var journal = JournalBuilder.begun()
+        journal.append(.llmIntent(.init(turn: 1, attempt: 1, hold: .zero)))
+        journal.append(.llmFailed(.init(turn: 1, attempt: 1, kind: .server, message: "500", retryAt: 5000)))
+        journal.append(.llmFailed(.init(turn: 1, attempt: 2, kind: .authentication, message: "401")))
+        let all = entries(journal)
+        #expect(all[all.count - 2].record.attributes["agent.retry_at"] == "1970-01-01T00:00:05.000Z")
+        #expect(all[all.count - 1].record.attributes["agent.retry_at"] == nil)
+        #expect(all[all.count - 1].record.attributes["error.type"] == "authentication")
+    }
+
     @Test func `a command's record says what is run, its result's what came of it`() throws {
         var journal = JournalBuilder.begun()
         journal.answer([("execute", ["command": "make test"], false)])

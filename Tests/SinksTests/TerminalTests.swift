@@ -52,6 +52,18 @@ struct TerminalTests {
         #expect(text == "  ☑ t1 Fix it\n      tests pass\n  ☐ t2 Write it down\n")
     }
 
+    @Test func `what the process ends of is left to the last line, which PID 1 says`() {
+        #expect(shown("agent-init: failed (exit 1): so", ["event.name": "process_end"], severity: .warn) == "")
+        let failed: [String: JSON] = ["event.name": "llm_failed", "error.type": "authentication"]
+        #expect(shown("the model did not answer: no", failed, severity: .warn) == "")
+        let again = failed.merging(["agent.retry_at": "2026-01-01T00:00:00.000Z"]) { $1 }
+        #expect(shown("the model did not answer: no", again, severity: .warn) == "⚠ the model did not answer: no\n")
+        for kind in ["overflow", "interrupted"] {
+            let other = failed.merging(["error.type": .string(kind)]) { $1 }
+            #expect(shown("the model did not answer: no", other, severity: .warn) == "⚠ the model did not answer: no\n")
+        }
+    }
+
     @Test func `what cannot be rendered is shown as it is, never lost`() {
         #expect(TerminalText(style: TerminalStyle(hasColour: false)).text(of: "{broken") == "{broken\n")
         #expect(shown("anything", ["event.name": "of a newer version"]) == "· anything\n")

@@ -4,12 +4,14 @@ import Testing
 struct InvocationTests {
     private func invocation(_ arguments: String...) throws -> Invocation { try Invocation(["agent-init"] + arguments) }
 
-    @Test func `alone or asked for help it helps`() throws {
-        #expect(try Invocation([]) == .help)
-        for arguments in [[], ["--help"], ["-h"]] {
-            #expect(try Invocation(["agent-init"] + arguments) == .help)
-        }
+    @Test func `asked for help it helps, and alone it was not asked`() throws {
+        #expect(try Invocation([]) == .nothing)
+        #expect(try invocation() == .nothing)
+        #expect(try invocation("--help") == .help)
+        #expect(try invocation("-h") == .help)
         #expect(try invocation("run", "--help") == .runHelp)
+        #expect(try invocation("help", "run") == .runHelp)
+        #expect(try invocation("help") == .agentd)
         #expect(try invocation("--version") == .version)
     }
 
@@ -31,6 +33,18 @@ struct InvocationTests {
         let invocation = try Invocation(["agent-init", "run"] + words + ["143:0", "--grace", "5", "sh", "-g"])
         #expect(invocation == .runCommand(at: 13, options))
         #expect(options.rewritten(15) == 2 && options.rewritten(1) == nil && options.rewritten(3) == 3)
+    }
+
+    @Test func `a subcommand's name after run is refused, unless it stands behind the dashes`() throws {
+        for (name, _) in Help.subcommands {
+            for options in [[], ["-g"], ["--grace", "5"]] {
+                let words = ["agent-init", "run"] + options + [name]
+                let error = #expect(throws: Invocation.Wrong.self) { try Invocation(words) }
+                #expect(error?.description.contains("agent-init \(name); ") == true)
+            }
+            #expect(try invocation("run", "--", name) == .runCommand(at: 3, .init()))
+        }
+        #expect(try invocation("run", "doctors") == .runCommand(at: 2, .init()))
     }
 
     @Test func `any other word is a subcommand of agentd`() throws {

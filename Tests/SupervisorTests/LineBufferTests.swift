@@ -16,6 +16,16 @@ struct LineBufferTests {
         #expect(buffer.take("x\nbeat\n".utf8) == ["beat"])
     }
 
+    @Test func `a longer line has a placeholder, if there is one`() {
+        var buffer = LineBuffer(limit: 4, placeholder: "(long)")
+        #expect(buffer.take("1234\n12345\nbeat\n".utf8) == ["1234", "(long)", "beat"])
+        _ = buffer.take("12345".utf8)
+        #expect(buffer.takePartial() == "(long)")
+        _ = buffer.take("123".utf8)
+        #expect(buffer.takePartial() == "123")
+        #expect(buffer.takePartial()?.isEmpty == true)
+    }
+
     @Test func `half a line of a dead writer does not spoil the next one's first`() {
         var buffer = LineBuffer(limit: 16)
         _ = buffer.take("phase=".utf8)

@@ -14,6 +14,11 @@ struct ProcessTableTests {
         #expect(entry.isZombie)
     }
 
+    @Test func `a stat line tells when the process was started`() throws {
+        let line = "42 (a b) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 5"
+        #expect(try #require(ProcessEntry(stat: line)).start == "987654")
+    }
+
     @Test func `a name may hold parentheses and spaces`() throws {
         let entry = try #require(ProcessEntry(stat: "42 (a) R 1 (b) S 7 42"))
         #expect(entry.name == "a) R 1 (b")

@@ -10,4 +10,23 @@ struct TailTests {
         #expect(Array(tail.bytes) == whole.suffix(Tail.limit))
         #expect(tail.total == Int64(size))
     }
+
+    @Test func `its lines begin where a line begins, if the beginning is gone`() {
+        var tail = Tail()
+        tail.append(Array("half\nwhole\n".utf8))
+        #expect(Array(tail.lines) == Array("half\nwhole\n".utf8))
+        tail.append([UInt8](repeating: UInt8(ascii: "x"), count: Tail.limit - 8))
+        #expect(tail.lines.starts(with: Array("whole\nxxx".utf8)))
+        tail.append([UInt8](repeating: UInt8(ascii: "x"), count: Tail.limit))
+        #expect(tail.lines.isEmpty)
+    }
+
+    @Test(arguments: [
+        ("", ""), ("one", "one"), ("one\ntwo\n", "two"), ("one\ntwo\r\n\n  \n", "two"), ("\n\n", ""),
+    ])
+    func `its last line is the last that has something in it`(text: String, last: String) {
+        var tail = Tail()
+        tail.append(Array(text.utf8))
+        #expect(String(decoding: tail.lastLine, as: UTF8.self) == last)
+    }
 }

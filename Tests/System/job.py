@@ -136,6 +136,8 @@ class Job:
         self.script, self.model = script, None
         self.change(**settings)
         self.runs = []
+        # The folder of the three programs; None: those that were built.
+        self.programs = None
         self.resources = contextlib.ExitStack()
 
     def __enter__(self):
@@ -190,7 +192,7 @@ class Job:
         self.settings = {name: value for name, value in self.settings.items() if value is not None}
 
     def command(self, *arguments, under=()):
-        line = [str(programs() / "agent-init"), *arguments]
+        line = [str((self.programs or programs()) / "agent-init"), *arguments]
         if os.getuid() == 0:
             line = ["/usr/bin/setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", *line]
         return [*under, *line]

@@ -128,8 +128,9 @@ def test_a_log_that_was_moved_away_is_made_anew_only_in_its_folder(new_job, outs
     assert elsewhere or "two" in (folder / "agent.log").read_text()
 
 
-def test_without_landlock_the_gateway_goes_on_with_a_warning_and_the_loop_does_not(new_job):
+def test_without_landlock_the_gateway_goes_on_and_tells_that_the_loop_does_not(new_job):
     job = new_job(job_of(turn(execute("true"))))
     ended = job.start(under=[WITH_FILTER, *LANDLOCK, "--"]).wait()
     assert ended.code == 77 and "Landlock" in ended.message["reason"]
-    assert "agent-init gateway: warning: it is not confined to its places" in ended.err
+    assert [record["attributes"]["event.name"] for record in ended.records] == ["process_end"]
+    assert ended.err == f"agent-init: not_permitted, exit code 77: {ended.message['reason']}\n", "said once"

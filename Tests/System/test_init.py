@@ -50,23 +50,74 @@ def test_children_start_with_nothing_blocked_or_ignored_in_a_session_of_their_ow
 @init_or_not
 @pytest.mark.parametrize("code", [0, 1, 64, 65, 75, 77, 78, 143])
 def test_a_final_exit_code_of_the_loop_is_the_containers(box, init, code):
-    box.script([done(code, "some_outcome", "because \\\"so\\\"")])
+    outcome = "some_outcome" if code else "completed"
+    box.script([done(code, outcome, "because \\\"so\\\"")])
     assert box.run(init=init)[0] == code
     assert len(box.records("loop_starts")) == 1
-    assert box.message == {"outcome": "some_outcome", "exit_code": code, "reason": 'because "so"', "phase": "VERIFY",
+    assert box.message == {"outcome": outcome, "exit_code": code, "reason": 'because "so"', "phase": "VERIFY",
                            "step": 9, "seq": 41, "restarts": 0}
 
 
-def test_a_final_code_without_a_word_gets_one_from_pid_1(box):
-    box.script([[["exit", 78]]])
+def test_a_final_code_without_a_word_gets_one_from_pid_1_and_the_last_line_that_was_written(box):
+    box.script([[["err", "it was\nthe disk\n\n"], ["exit", 78]]])
     assert box.run(init=False)[0] == 78
-    assert box.message["outcome"] == "configuration" and "78" in box.message["reason"]
+    assert box.message["outcome"] == "configuration"
+    assert box.message["reason"] == "the loop exited with 78 and sent no reason; the last it wrote: the disk"
 
 
 def test_last_words_that_do_not_fit_the_exit_code_are_not_believed(box):
     box.script([done(0)[:1] + [["exit", 1]]])
     assert box.run(init=False)[0] == 1
     assert box.message["outcome"] == "failed"
+
+
+@init_or_not
+@pytest.mark.parametrize("end", [
+    [["exit", 0]], done(0, "failed"), done(0, "completed", ""), done(1, "completed")[:1] + [["exit", 0]],
+    [["status", "phase=VERIFY\tstep=9\tseq=41"], ["exit", 0]],
+], ids=["no word", "another outcome", "no reason", "another code", "no end"])
+def test_a_loop_that_exits_with_0_and_does_not_say_that_it_is_completed_is_an_internal_error(box, init, end):
+    box.script([end])
+    code, _, log = box.run(init=init)
+    assert code == 70 and len(box.records("loop_starts")) == 6
+    assert (box.message["outcome"], box.message["exit_code"]) == ("internal_error", 70)
+    assert "the loop exited with 0 without saying that it is done 6 times" in box.message["reason"]
+    assert "its restart budget is spent" in box.message["reason"]
+
+
+def test_only_exit_code_0_is_called_completed(box):
+    box.script([done(1, "completed")])
+    assert box.run(init=False)[0] == 1 and box.message["outcome"] == "failed"
+
+
+def test_a_loop_that_exits_with_0_once_and_is_completed_the_next_time_is_completed(box):
+    box.script([[["exit", 0]], done(0)])
+    assert box.run(init=False)[0] == 0
+    assert (box.message["outcome"], box.message["restarts"]) == ("completed", 1)
+
+
+@pytest.mark.parametrize("role", ["loop", "gateway"])
+def test_a_program_that_cannot_be_loaded_ends_the_run_at_once_with_the_loaders_own_words(box, role):
+    words = "agentd: error while loading shared libraries: libx.so.1: cannot open shared object file"
+    unloadable = [["err", f"first a warning\n{words}\n"], ["exit", 127]]
+    waiting = [["on_term", done(143, "stopped", "saved")], ["until", "never"]]
+    box.script([unloadable] if role == "loop" else [waiting], [unloadable] if role == "gateway" else [SERVE])
+    code, _, log = box.run(init=False)
+    assert code == 70 and len(box.records(f"{role}_starts")) == 1
+    assert box.message["reason"] == f"agentd cannot be loaded: {words}"
+    assert log == f"agent-init: internal_error, exit code 70: agentd cannot be loaded: {words}\n"
+
+
+def test_a_gateway_that_does_nothing_ends_the_run_with_70_after_the_loop_has_saved(box):
+    box.script([[["on_term", [["touch", "saved"]] + done(143, "stopped", "saved")], ["until", "x"]]], [[["exit", 0]]])
+    assert box.run(init=False)[0] == 70 and box.records("saved")
+    assert "the gateway exited with 0 without saying that it is done 6 times" in box.message["reason"]
+
+
+def test_a_gateway_that_does_nothing_is_told_of_when_the_loop_is_completed_first(box):
+    box.script([done(0)], [[["until", "loop_starts"], ["exit", 0]]])
+    code, _, log = box.run(init=False)
+    assert code == 0 and "the gateway exited with 0 without saying that it is done" in log
 
 
 @init_or_not
@@ -121,6 +172,19 @@ def test_a_crash_loop_ends_with_70_and_says_why(box, init):
     assert box.shipped("stderr") == "boom\n" * 6
     at = [start["at"] for start in box.records("loop_starts")]
     assert all(later - earlier > 0.1 * 2 ** n for n, (earlier, later) in enumerate(zip(at, at[1:])))
+
+
+def test_a_reason_that_stays_the_same_is_told_at_the_first_restart_and_at_the_end(box):
+    reason = "the spool cannot be opened"
+    end = f"end\toutcome=gateway\texit=70\treason={reason}\tphase=\tstep=0\tseq=0"
+    box.script([[["on_term", done(143, "stopped", "saved")], ["until", "x"]]], [[["status", end], ["exit", 70]]])
+    code, _, log = box.run(init=False)
+    assert code == 70 and log.count(reason) == 2
+    lines = log.splitlines()
+    assert lines[0] == f"agent-init: the gateway exited with 70: {reason}; starting it again in 100 ms (restart 1)"
+    assert lines[1] == "agent-init: the gateway exited with 70 2 times; starting it again in 200 ms (restart 2)"
+    assert lines[-1] == ("agent-init: internal_error, exit code 70: the gateway exited with 70 6 times: "
+                         f"{reason}; its restart budget is spent") and len(lines) == 6
 
 
 def test_a_killed_gateway_leaves_the_loop_alone_and_loses_no_line_in_flight(box):

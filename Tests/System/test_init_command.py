@@ -1,26 +1,54 @@
 """The command line of agent-init, and agent-init as the init of any one command."""
 
 import os
+import re
 import signal
+import subprocess
 
 import pytest
 
-from init_box import init_or_not, needs_root, pid_of_init
+from init_box import BIN, init_or_not, needs_root, pid_of_init
 
 
 # MARK: the command line
 
-def test_alone_it_teaches(box):
-    for arguments in ([], ["--help"]):
-        code, out, _ = box.finish(box.start(*arguments, init=False))
-        assert code == 0 and "FIRST RUN" in out and "EXIT CODES" in out
+def test_help_that_is_asked_for_is_a_success_and_help_that_is_not_is_64(box):
+    code, out, log = box.run("--help", init=False)
+    assert (code, log) == (0, "") and "FIRST RUN" in out and "EXIT CODES" in out
+    assert box.finish(box.start(init=False)) == (64, "", out)
     assert box.run("--version", init=False)[1].startswith("agent-init ")
+
+
+def test_help_lists_every_subcommand_of_agentd():
+    whole = subprocess.run([BIN / "agentd", "help"], capture_output=True, text=True, check=True).stdout
+    there = set(re.findall(r"^  ([a-z]+) ", whole.split("SUBCOMMANDS:")[1], re.M))
+    assert {"exec", "verify", "restore", "loop"} <= there
+    ours = subprocess.run([BIN / "agent-init", "--help"], capture_output=True, text=True, check=True).stdout
+    table = ours.split("SUBCOMMANDS\n")[1].split("\n\n")[0]
+    assert set(re.findall(r"^  ([a-z]+) ", table, re.M)) == there | {"run", "help"}
+
+
+def test_a_subcommand_after_run_is_refused_with_what_was_meant(box):
+    shown = subprocess.run([BIN / "agent-init", "--help"], capture_output=True, text=True, check=True).stdout
+    names = re.findall(r"^  ([a-z]+) ", shown.split("SUBCOMMANDS\n")[1].split("\n\n")[0], re.M)
+    assert "doctor" in names
+    for name in names:
+        for options in ([], ["-g"]):
+            code, out, log = box.run("run", *options, name, init=False)
+            assert (code, out) == (64, "") and log == (
+                f'agent-init: usage, exit code 64: "run {name}" would run a program of that name; for the subcommand: '
+                f"agent-init {name}; for the program: agent-init run -- {name}\n")
+            assert box.message["exit_code"] == 64 and f"agent-init {name};" in box.message["reason"]
+    program = box.folder / "doctor"
+    program.write_text("#!/bin/sh\nexit 33\n")
+    program.chmod(0o755)
+    assert box.run("run", "--", "doctor", init=False, env={"PATH": str(box.folder)})[0] == 33
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["run", "--nonsense"], ["run", "--"], [""]])
 def test_a_wrong_command_line_is_64_and_says_what_to_do(box, arguments):
     code, out, log = box.run(*arguments, init=False)
-    assert code == 64 and out == "" and "agent-init " in log
+    assert code == 64 and out == "" and "agent-init " in log and log.count("\n") == 1
 
 
 def test_help_onto_a_full_disk_is_an_error(box):
@@ -28,11 +56,24 @@ def test_help_onto_a_full_disk_is_an_error(box):
         assert box.run("--help", init=False, stdout=full)[0] == 70
 
 
-def test_any_other_subcommand_becomes_agentd_with_all_arguments(box):
-    (box.folder / "agentd").write_text('#!/bin/sh\nprintf "%s|" $$ "$@"; exit 9\n')
-    process = box.start("status", "--job", "a b", "", b"\xff", init=False)
-    out, _ = process.communicate()
-    assert process.returncode == 9 and out == b"%d|status|--job|a b||\xff|" % process.pid
+@init_or_not
+def test_any_other_subcommand_is_agentds_with_all_arguments_streams_and_its_end(box, init):
+    (box.folder / "agentd").write_text('#!/bin/sh\nprintf "%s|" "$@"; cat; echo wrong >&2; exit 9\n')
+    process = box.start("status", "--job", "a b", "", b"\xff", init=init, stdin=subprocess.PIPE)
+    out, log = process.communicate(b"typed")
+    assert (process.returncode, out, log) == (9, b"status|--job|a b||\xff|typed", b"wrong\n")
+    (box.folder / "agentd").write_text("#!/bin/sh\nkill -9 $$\n")
+    # A shell sees what it died of; PID 1 cannot die of it.
+    assert box.run("status", init=init)[0] == (137 if init else -9)
+
+
+@init_or_not
+def test_a_signal_reaches_the_subcommand(box, init):
+    (box.folder / "agentd").write_text("#!/bin/sh\ntrap 'exit 5' TERM; echo ready; while :; do sleep 0.02; done\n")
+    process = box.start("status", init=init)
+    assert process.stdout.readline() == b"ready\n"
+    os.kill(pid_of_init(process) if init else process.pid, signal.SIGTERM)
+    assert box.finish(process)[0] == 5
 
 
 # MARK: run COMMAND

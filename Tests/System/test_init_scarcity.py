@@ -125,8 +125,14 @@ def anonymous_and_resident(pid):
 @init_or_not
 @pytest.mark.parametrize("agent", [False, True], ids=["run COMMAND", "run"])
 def test_at_rest_it_takes_less_than_200_kb_of_its_own_and_3500_in_all(box, init, agent):
+    # It knows the secrets: a key, and credentials of many lines.
+    secrets = box.folder / "secrets"
+    secrets.mkdir()
+    (secrets / "anthropic-api-key").write_text("k" * 100)
+    (secrets / "nats.creds").write_text("a line of the credentials\n" * 40)
     box.script([[["status", "beat"], ["status", "phase=TACTICAL\tstep=1\tseq=2"], ["touch", "ready"], ["until", "no"]]])
-    process = box.start("run", *([] if agent else ["--", "sh", "-c", "echo [] > $FAKE/ready; exec sleep 60"]), init=init)
+    process = box.start("run", *([] if agent else ["--", "sh", "-c", "echo [] > $FAKE/ready; exec sleep 60"]), init=init,
+                        env={"AGENT_SECRETS_DIR": str(secrets)})
     box.wait_for("ready")
     if agent:
         box.wait_for("gateway_starts")

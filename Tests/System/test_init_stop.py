@@ -65,6 +65,15 @@ def test_sigterm_while_the_loop_waits_for_its_restart_ends_at_once(box):
     assert box.finish(process)[0] == 143 and box.message["outcome"] == "stopped"
 
 
+def test_a_loop_that_exits_with_0_and_no_word_when_it_is_told_to_stop_has_not_completed(box):
+    box.script([[["on_term", [["exit", 0]]], ["touch", "ready"], ["until", "never"]]])
+    process = box.start("run", init=False)
+    box.wait_for("ready")
+    process.send_signal(signal.SIGTERM)
+    assert box.finish(process)[0] == 143
+    assert box.message["outcome"] == "stopped" and "told to stop, the loop exited with 0" in box.message["reason"]
+
+
 def test_a_loop_that_completes_just_when_it_is_stopped_has_completed(box):
     box.script([[["on_term", done(0)], ["touch", "ready"], ["until", "never"]]])
     process = box.start("run", init=False)
@@ -177,15 +186,18 @@ def test_without_proc_it_works_or_says_what_is_missing(box, shell):
 
 def test_a_missing_agentd_is_a_clean_error(box):
     (box.folder / "agentd").unlink()
-    code, _, log = box.run(init=False)
-    assert code == 70 and "agentd: No such file or directory" in log
+    for subcommand in ("run", "status", "exec"):
+        code, _, log = box.run(subcommand, init=False)
+        assert code == 70 and "agentd: No such file or directory" in log and log.count("\n") == 1
 
 
-def test_an_agentd_that_cannot_be_started_is_tried_within_the_budget(box):
+def test_an_agentd_that_can_never_be_started_is_not_tried_again(box):
     (box.folder / "agentd").write_bytes(b"\x7fELF garbage")
     (box.folder / "agentd").chmod(0o755)
     code, _, log = box.run(init=False)
-    assert code == 70 and "could not be started" in box.message["reason"] and "its restart budget is spent" in log
+    reason = f"the loop could not be started (posix_spawn {box.folder}/agentd: Exec format error)"
+    assert code == 70 and (box.message["reason"], box.message["restarts"]) == (reason, 0)
+    assert log == f"agent-init: internal_error, exit code 70: {reason}\n"
 
 
 @needs_root

@@ -1,14 +1,16 @@
 package import Contracts
 import LinuxSystem
+import SecretRedaction
 
 /// What this process tells PID 1: that it makes progress, where the job is, and how it ends.
 ///
-/// Lines that PID 1 does not take at once are dropped, but for the last one: a hung PID 1 must not hang the job. Used
-/// from one thread.
+/// Lines that PID 1 does not take at once are dropped, but for the last one: a hung PID 1 must not hang the job. What it
+/// tells of its end has no secret in it. Used from one thread.
 package final class SupervisorPipe {
     private let descriptor: Int32?
     private var nextBeat: Int64 = 0
     private var last: StatusLine.Progress?
+    private let secrets = KnownSecrets()
 
     /// Milliseconds between beats; PID 1 expects one at least every 5 s.
     private static let interval: Int64 = 2000
@@ -26,6 +28,18 @@ package final class SupervisorPipe {
         send(.beat)
     }
 
+    /// Tells in which folder the secrets are. To be called before one of them is read.
+    package func tell(secrets folder: String) {
+        send(.secrets(folder: folder))
+        secrets.learn(folder: folder)
+    }
+
+    /// The end with a reason that may be shown: without secrets, and never empty.
+    package func shown(_ end: LoopEnd) -> LoopEnd {
+        let reason = end.reason.isEmpty ? end.outcome : end.reason
+        return LoopEnd(end.exit, outcome: end.outcome, reason: secrets.clean(reason))
+    }
+
     /// Tells in which folder the last-gasp records are to be kept.
     package func tell(records folder: String) { send(.records(folder: folder)) }
 
@@ -40,6 +54,8 @@ package final class SupervisorPipe {
 
     /// Tells how this process ends; waits up to a second for PID 1 to take it.
     package func tell(_ end: LoopEnd, at progress: StatusLine.Progress) {
+        // Before the reason is cut to what a line takes: half a secret would be found by nobody.
+        let end = shown(end)
         let line = StatusLine.end(
             outcome: end.outcome, exit: end.exit.rawValue, reason: end.reason, progress: progress)
         let patience = Deadline.after(milliseconds: 1000)

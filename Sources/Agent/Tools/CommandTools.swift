@@ -123,7 +123,7 @@ extension JailedCommands {
 extension CommandResult {
     /// Why the jail cannot be had, if that is how it ended. A program that cannot be executed is a failure of the command
     /// alone, and so is a pod whose processes or memory are used up: commands can do that, and it passes.
-    var missingJail: JailUnavailable? {
+    package var missingJail: JailUnavailable? {
         guard case .notStarted(let stage, _, let message) = report.end, stage != .execute, !report.end.isScarcity else {
             return nil
         }

@@ -9,10 +9,11 @@ struct clinux_signal {
     int pid;
 };
 
-// Blocks all signals but those that a fault of our own raises and those that nohup(1) or a shell made us ignore, gives
-// SIGCHLD its default disposition back (inherited as ignored it would make the kernel throw exit statuses away) and
-// returns a non-blocking signalfd(2) for the rest.
-int clinux_signals_open(void);
+// Blocks all signals but those that nohup(1) or a shell made us ignore, and without `faults` those that a fault raises,
+// gives SIGCHLD its default disposition back (inherited as ignored it would make the kernel throw exit statuses away)
+// and returns a non-blocking signalfd(2) for the rest. A fault of our own ends us though its signal is blocked: the
+// kernel gives that its default action back and unblocks it, for PID 1 too (kernel/signal.c, force_sig_info_to_task).
+int clinux_signals_open(int faults);
 
 // The next signal: 1 and `signal` filled, 0 if none is there.
 int clinux_signals_next(int descriptor, struct clinux_signal *signal);
@@ -37,7 +38,7 @@ char *const *clinux_environment(void);
 
 // Takes the pages of our code out of our memory map (madvise(2), MADV_DONTNEED); those that are still used come back
 // from the page cache, a few faults of a microsecond. Of the code that has run, most belongs to the start of Swift's
-// runtime and is never used again.
+// runtime and is never used again. What the heap holds and nobody uses goes back too (malloc_trim(3)).
 void clinux_forget_start(void);
 
 // The path by which the kernel started this program (AT_EXECFN of the auxiliary vector; needs no /proc), or NULL.

@@ -1,5 +1,6 @@
 import Contracts
 import Events
+import Glibc
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
@@ -54,7 +55,9 @@ package struct ProbeServer {
             do {
                 try await application.run()
             } catch {
-                start.state.withLock { $0 = .failed("\(error)") }
+                // NIO's words name its own functions too; the kernel's are enough.
+                let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+                start.state.withLock { $0 = .failed(reason) }
                 bell.ring()
             }
         }
@@ -67,7 +70,7 @@ package struct ProbeServer {
         case .failed(let reason):
             throw GatewayError(
                 .configuration,
-                "AGENT_LISTEN: cannot listen on \(listen) (\(reason)); choose another address, or \"off\"")
+                "AGENT_LISTEN: cannot listen on \(listen): \(reason); choose another address, or \"off\"")
         }
     }
 

@@ -2,6 +2,7 @@ import Agent
 import Events
 import LinuxSystem
 import SQLite
+import SecretRedaction
 
 /// The way of everything into the spool: redacted, bounded, then stored in one transaction with the journal's cursor.
 ///

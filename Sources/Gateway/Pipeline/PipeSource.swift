@@ -1,5 +1,7 @@
+import Contracts
 import Events
 import LinuxSystem
+import SecretRedaction
 
 /// One pipe of the loop, read as it comes and cut into lines.
 struct PipeSource: ~Copyable {
@@ -49,6 +51,7 @@ struct PipeSource: ~Copyable {
             var attributes: [String: JSON] = [:]
             if line.isLossy { attributes["lossy"] = true }
             if let part = line.part { attributes["part"] = .int(Int64(part)) }
+            if stream == .stderr, EndLine.isOne(line.text) { attributes["event.name"] = "process_end" }
             return SpoolEntry(
                 LogRecord(
                     time: time, severity: stream == .stderr ? .warn : .info, stream: stream, body: line.text,

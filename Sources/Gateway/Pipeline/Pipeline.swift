@@ -4,6 +4,7 @@ import Events
 import Glibc
 package import LinuxSystem
 import SQLite
+import SecretRedaction
 
 /// The gateway's one thread: reads the journal and the loop's pipes, stores records in the spool, hands them to the
 /// sinks, and commands to the loop.

@@ -119,11 +119,14 @@ struct EventDescription {
     private mutating func failed(_ event: Event.LLMFailed) {
         severity = .warn
         body = "the model did not answer: \(event.message)"
-        if let retryAt = event.retryAt { body += "; next try at \(timestamp(retryAt))" }
         attributes = [
             "agent.turn": .int(Int64(event.turn)), "agent.attempt": .int(Int64(event.attempt)),
             "error.type": .string(event.kind.rawValue),
         ]
+        if let retryAt = event.retryAt {
+            body += "; next try at \(timestamp(retryAt))"
+            attributes["agent.retry_at"] = .string(timestamp(retryAt))
+        }
     }
 
     private mutating func started(_ event: Event.CallStarted, _ call: Event.Call?) {

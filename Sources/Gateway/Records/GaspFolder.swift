@@ -54,10 +54,7 @@ struct GaspFolder {
     static func entry(_ bytes: [UInt8], name: String) -> SpoolEntry {
         let end = bytes.firstIndex(of: UInt8(ascii: "\n")) ?? bytes.endIndex
         let fields = Fields(line: String(decoding: bytes[..<end], as: UTF8.self))
-        var output = bytes[end...].dropFirst()
-        let total = fields["output_bytes"].flatMap { Int64($0) } ?? Int64(output.count)
-        // The first line may be the rest of one that held a secret, which nothing would recognise any more.
-        if Int64(output.count) < total { output = output.drop { $0 != UInt8(ascii: "\n") }.dropFirst() }
+        let output = bytes[end...].dropFirst()
         let child = fields["child"] ?? "a process"
         var attributes: [String: JSON] = ["event.name": "last_gasp", "process.name": .string(child)]
         for (key, name) in [

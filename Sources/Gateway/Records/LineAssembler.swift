@@ -1,4 +1,4 @@
-import LinuxSystem
+package import SecretRedaction
 
 /// Cuts a stream of bytes into lines.
 ///

@@ -34,8 +34,13 @@ package struct TerminalText: Sendable {
         case "task_received": return block(record.body, mark: "☰ ", colour: .bold)
         case "command_received": return block(record.body, mark: "✉ ", colour: .bold)
         case "llm_intent": return []
+        case "process_end": return []
         case "llm_done": return answer(record)
-        case "llm_failed": return block(record.body, mark: "⚠ ", colour: .yellow)
+        case "llm_failed":
+            // Without another try the process ends of it, and PID 1 says so, after everything else.
+            let goesOn = record.text("agent.retry_at") != nil
+            let isAnswered = ["overflow", "interrupted"].contains(record.text("error.type"))
+            return goesOn || isAnswered ? block(record.body, mark: "⚠ ", colour: .yellow) : []
         case "call_started": return record.body.hasPrefix("$ ") ? block(record.body, mark: "  ", colour: .bold) : []
         case "call_finished": return result(record)
         case "phase_changed":

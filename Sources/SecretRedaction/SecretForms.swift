@@ -3,14 +3,15 @@ enum SecretForms {
     /// Shorter values would redact ordinary words; they are no secrets worth the name.
     static let shortest = 8
 
-    /// All forms of the secret, each of at least `shortest` bytes.
-    static func all(of secret: String) -> Set<[UInt8]> {
+    /// All forms of the secret that have at least `shortest` bytes and of which the shortest, the value itself, has at
+    /// most `longest`.
+    static func all(of secret: String, atMost longest: Int) -> Set<[UInt8]> {
         var forms: Set<[UInt8]> = []
         var values = [Array(secret.utf8)]
         // Programs print a key or a certificate line by line.
         let lines = secret.split(whereSeparator: \.isNewline)
         if lines.count > 1 { values += lines.map { Array($0.utf8) } }
-        for value in values where value.count >= shortest {
+        for value in values where value.count >= shortest && value.count <= longest {
             forms.insert(value)
             forms.insert(jsonEscaped(value, solidus: false))
             forms.insert(jsonEscaped(value, solidus: true))

@@ -1,5 +1,3 @@
-package import Events
-
 /// Takes secrets out of what is about to be kept or sent: the exact values of those that are loaded, in the forms in
 /// which programs print them, and whatever has the shape of a credential.
 ///
@@ -15,12 +13,14 @@ package struct Redactor: Sendable {
     /// The longest form, in bytes.
     package let depth: Int
 
-    /// - Parameter secrets: values of at least 8 bytes; shorter ones are not looked for.
-    package init(secrets: [String]) {
+    /// - Parameters:
+    ///   - secrets: values of at least 8 bytes; shorter ones are not looked for.
+    ///   - textLength: the most bytes that a text will have. What is longer cannot be in it, and costs nothing then.
+    package init(secrets: [String], textLength: Int = .max) {
         var forms: [UInt16: [[UInt8]]] = [:]
         var begins = [UInt64](repeating: 0, count: 1024)
         var depth = 0
-        for form in Set(secrets.flatMap { SecretForms.all(of: $0) }) {
+        for form in Set(secrets.flatMap { SecretForms.all(of: $0, atMost: textLength) }) {
             let key = UInt16(form[0]) << 8 | UInt16(form[1])
             forms[key, default: []].append(form)
             begins[Int(key >> 6)] |= 1 << UInt64(key & 63)
@@ -33,37 +33,21 @@ package struct Redactor: Sendable {
 
     /// The text without secrets.
     package func redact(_ text: String) -> String {
-        var copy = text
-        let bytes = copy.withUTF8 { Array($0) }
-        let found = merged(valueRanges(in: bytes) + TokenShapes.ranges(in: bytes))
-        guard !found.isEmpty else { return text }
+        let bytes = Array(text.utf8)
+        let redacted = redact(bytes)
+        return redacted.count == bytes.count && redacted == bytes ? text : String(decoding: redacted, as: UTF8.self)
+    }
+
+    /// The bytes without secrets; whether they are UTF-8 does not matter.
+    package func redact(_ bytes: [UInt8]) -> [UInt8] {
         var result: [UInt8] = []
         var position = 0
-        for range in found {
+        for range in merged(valueRanges(in: bytes) + TokenShapes.ranges(in: bytes)) {
             result += bytes[position..<range.lowerBound]
             result += Self.markBytes
             position = range.upperBound
         }
-        return String(decoding: result + bytes[position...], as: UTF8.self)
-    }
-
-    /// The value without secrets in any of its texts, names of members included.
-    package func redact(_ json: JSON) -> JSON {
-        switch json {
-        case .string(let text): .string(redact(text))
-        case .array(let values): .array(values.map { redact($0) })
-        case .object(let members):
-            .object(Dictionary(members.map { (redact($0.key), redact($0.value)) }) { _, last in last })
-        case .null, .bool, .int, .double: json
-        }
-    }
-
-    package func redact(_ entry: SpoolEntry) -> SpoolEntry {
-        var result = entry
-        result.record.body = redact(entry.record.body)
-        result.record.attributes = entry.record.attributes.mapValues { redact($0) }
-        if let event = entry.event { result.event = EventDraft(event.type, redact(event.data)) }
-        return result
+        return position == 0 ? bytes : result + bytes[position...]
     }
 
     /// How much of the beginning of `bytes`, at most `wanted`, can be cut off without cutting a secret in two, when

@@ -1,6 +1,5 @@
-import Events
 import FoundationEssentials
-import Gateway
+import SecretRedaction
 import Testing
 
 struct RedactorTests {
@@ -53,6 +52,26 @@ struct RedactorTests {
         #expect(Redactor(secrets: ["eight888"]).redact("eight888") == Redactor.mark)
     }
 
+    @Test(arguments: [8, 9, 12, 24, 40, 100])
+    func `a redactor for texts of a length does with them what one for all texts does`(length: Int) {
+        let secrets = [
+            "eight888", "a secret of 24 bytes now", "one line\nand another of it\n", String(repeating: "k", count: 40),
+        ]
+        let all = Redactor(secrets: secrets)
+        let some = Redactor(secrets: secrets, textLength: length)
+        for secret in secrets + ["and another of it", "ordinary"] {
+            let text = String((secret + " " + secrets.joined(separator: " ")).prefix(length))
+            #expect(some.redact(text) == all.redact(text), "\(text)")
+        }
+    }
+
+    @Test func `bytes that are no UTF-8 are left as they are`() {
+        let redactor = Redactor(secrets: ["eight888"])
+        #expect(redactor.redact([0xff, 0xfe]) == [0xff, 0xfe])
+        #expect(
+            redactor.redact([0xff] + Array("eight888".utf8) + [0xfe]) == [0xff] + Array(Redactor.mark.utf8) + [0xfe])
+    }
+
     @Test func `secrets that overlap or follow one another leave nothing`() {
         let redactor = Redactor(secrets: ["abcdefgh", "efghijklmnop"])
         #expect(redactor.redact("abcdefghijklmnop") == Redactor.mark)
@@ -90,14 +109,5 @@ struct RedactorTests {
     ])
     func `ordinary text stays`(text: String) {
         #expect(Redactor(secrets: []).redact(text) == text)
-    }
-
-    @Test func `attributes and events are cleaned like bodies`() {
-        let record = LogRecord(
-            time: 0, stream: .journal, body: secret, attributes: ["a": ["b": [.string("x" + secret)]], "n": 7])
-        let clean = redactor.redact(SpoolEntry(record, event: EventDraft("t", ["d": .string(secret)])))
-        #expect(clean.record.body == Redactor.mark)
-        #expect(clean.record.attributes == ["a": ["b": [.string("x" + Redactor.mark)]], "n": 7])
-        #expect(clean.event?.data == ["d": .string(Redactor.mark)])
     }
 }

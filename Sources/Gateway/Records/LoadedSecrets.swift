@@ -1,6 +1,7 @@
 import Agent
 import Glibc
 import LinuxSystem
+package import SecretRedaction
 
 /// The secrets of the job as they are now and as they were since the start, for their redaction.
 ///
