@@ -153,7 +153,8 @@ private struct Repair {
             .restored(
                 .init(
                     seq: last,
-                    reason: superseding == nil ? "it was put back from a backup: \(damage)" : damage.description, aside: aside,
+                    reason: superseding == nil ? "it was put back from a backup: \(damage)" : damage.description,
+                    aside: aside,
                     asks: asks && !ledger.state.isFinished
                         && (superseding != nil || !tellsItsEnd || lost?.seq != last))))
         try store.foldIn()
