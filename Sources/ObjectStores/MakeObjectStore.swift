@@ -8,7 +8,7 @@ package import HTTP
 /// - Throws: `StartError`: `.notPermitted` with the name of a file of credentials that is missing, `.configuration` for
 ///   a folder that cannot be made, `.tryAgain` if that is its volume's fault.
 package func makeObjectStore(
-    _ settings: ObjectStoreSettings, secretsFolder: String, network: HTTPConfiguration
+    _ settings: ObjectStoreSettings, secretsFolder: String, network: HTTPConfiguration, limits: S3Limits = S3Limits()
 ) throws(StartError) -> any ObjectStore {
     switch settings {
     case .folder(let path):
@@ -18,6 +18,6 @@ package func makeObjectStore(
             throw StartError(error.kind == .unavailable ? .tryAgain : .configuration, "AGENT_SNAPSHOT_URL: \(error)")
         }
     case .bucket(let bucket):
-        return try S3ObjectStore(bucket, network: network, secretsFolder: secretsFolder)
+        return try S3ObjectStore(bucket, network: network, secretsFolder: secretsFolder, limits: limits)
     }
 }

@@ -7,6 +7,9 @@ package struct Endpoint: Equatable, Sendable {
     package let url: String
     /// Lowercase, without the port.
     package let host: String
+    /// What comes before `path` in `url`, and what comes after it.
+    private let trunk: String
+    private let query: String
 
     /// Completes a base URL.
     ///
@@ -46,11 +49,16 @@ package struct Endpoint: Equatable, Sendable {
                 versionAnywhere ? parts.contains(where: Self.isVersion) : parts.last.map(Self.isVersion) ?? false
             if !versioned { parts.append("v1") }
         }
-        url = scheme + ([authority] + parts + ending).joined(separator: "/") + rest[question...]
+        trunk = scheme + ([authority] + parts).joined(separator: "/")
+        query = String(rest[question...])
+        url = "\(trunk)/\(path)\(query)"
         // An IPv6 address keeps its brackets and colons.
         let colon = authority.hasSuffix("]") ? nil : authority.lastIndex(of: ":")
         host = authority[..<(colon ?? authority.endIndex)].lowercased()
     }
+
+    /// The address of another path of the same API.
+    package func beside(_ path: String) -> String { "\(trunk)/\(path)\(query)" }
 
     /// `v1`, `v1beta`, `v4`.
     private static func isVersion(_ part: String) -> Bool {

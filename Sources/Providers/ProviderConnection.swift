@@ -58,15 +58,51 @@ final class ProviderConnection {
     func answer<Decoder: AnswerDecoder>(
         to body: JSON, model: String, decoder: Decoder, attention: any Attention, onDelta: (LLMDelta) -> Void
     ) throws(LLMError) -> LLMReply {
+        try withKey { () throws(LLMError) in
+            try exchange(body, model: model, decoder: decoder, attention: attention, onDelta: onDelta)
+        }
+    }
+
+    /// Asks for the list of models. See `LLMProvider.models`.
+    func models(attention: any Attention) throws(LLMError) -> [String]? {
+        try withKey { () throws(LLMError) in try list(endpoint.beside("models"), attention) }
+    }
+
+    /// Sends something with the key as it is now. No key is in what it throws.
+    private func withKey<Answer>(_ send: () throws(LLMError) -> Answer) throws(LLMError) -> Answer {
         if let key = otherKey { keys = keys.suffix(Self.rememberedKeys - 1) + [key] }
         do throws(LLMError) {
-            return try exchange(body, model: model, decoder: decoder, attention: attention, onDelta: onDelta)
+            return try send()
         } catch {
             var error = error
             // Also what libcurl says, which may quote a proxy's URL.
             error.message = redaction.clean(error.message)
             throw error
         }
+    }
+
+    private func list(_ url: String, _ attention: any Attention) throws(LLMError) -> [String]? {
+        let exchange = try HTTPExchange(
+            url: url, headers: headers + [keyHeader], body: nil, network: configuration.network,
+            deadlines: configuration.deadlines, limits: configuration.limits)
+        var body: [UInt8] = []
+        let failure = try exchange.run(attention: attention) { bytes in
+            body += bytes.prefix(configuration.limits.errorBody - body.count)
+            return .progress
+        }
+        let head = exchange.head
+        // A server that speaks the API need not have this of it.
+        if [404, 405, 501].contains(head.status) { return nil }
+        if head.status >= 200, !head.isSuccess {
+            throw ErrorMapping(model: "", url: url, redaction: redaction).error(ErrorBody(body), head: head)
+        }
+        if let failure { throw failure.error(proxyStatus: exchange.proxyStatus, network: configuration.network) }
+        guard let answer = try? JSON(parsing: body) else {
+            throw LLMError(
+                .protocolError, "\(url) answers with something that is not JSON; check AGENT_BASE_URL",
+                status: head.status)
+        }
+        return answer["data"]?.array?.compactMap { $0["id"]?.string }
     }
 
     private func exchange<Decoder: AnswerDecoder>(

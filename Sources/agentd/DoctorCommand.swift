@@ -12,14 +12,17 @@ struct DoctorCommand: ParsableCommand {
         discussion: """
             Runs commands in the jail in each profile and tries, from inside, to read a checkpoint and a secret, to \\
             signal and spy on another process, to write outside the project tree and to reach the network; tries \\
-            Landlock and seccomp level by level; and looks at folders, libraries, memory limit and clock. Needs no \\
-            JOB_ID. Run it where the agent is to run, for example
+            Landlock and seccomp level by level; and looks at folders, programs, memory limit and clock. With JOB_ID \\
+            and the job's other settings it tries what that job needs too: the model's key and address (its list of \\
+            models, which costs nothing), NATS and its streams, the snapshot store (one small object, deleted again) \\
+            and the port of the probes. Run it where the agent is to run, for example
 
               kubectl run doctor --rm -it --image=IMAGE --command -- agent-init doctor
               agent-init doctor --json | jq '.findings[] | select(.verdict == "bad")'
 
             EXIT CODES
-            0 the configured jail is enforced and a job can run; 77 it is not enforced; 78 a folder or a setting.
+            0 nothing is bad; 77 the jail is not enforced, or a credential is missing or refused; 78 a folder or a \\
+            setting; 75 a server is out of reach.
             """)
 
     @Flag(help: "One JSON object, for machines.") var json = false
@@ -37,8 +40,8 @@ struct DoctorCommand: ParsableCommand {
             if null > 0 { _ = dup2(null, 0) }
             diagnosis = Doctor(
                 settings: settings, commands: settings.commands(program: folder + "/agent-jail"),
-                terminationLog: environment["AGENT_TERMINATION_LOG"] ?? "/dev/termination-log",
-                libraries: Wiring.libraries, writeAhead: Wiring.writeAhead
+                environment: environment, libraries: Wiring.libraries, writeAhead: Wiring.writeAhead,
+                job: environment["JOB_ID"] == nil ? nil : { JobExamination(environment: environment).findings() }
             ).examine()
         } catch {
             say("agent-init doctor: \(error)")

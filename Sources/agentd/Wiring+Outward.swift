@@ -49,7 +49,8 @@ struct Outward {
         return CommandPlan { NATSCommandSource(nats) }
     }
 
-    private func nats() throws(StartError) -> NATSSettings? {
+    /// How to reach NATS, if the log goes there.
+    func nats() throws(StartError) -> NATSSettings? {
         guard let url = settings.delivery.natsURL else { return nil }
         var nats = NATSSettings(
             url: url, credentials: try Self.credentials(secrets, settings.folders.secrets), job: settings.job.text,

@@ -26,19 +26,11 @@ struct Wiring {
         self.settings = settings
         try settings.folders.prepare()
         secrets = try Secrets(folder: settings.folders.secrets)
-        let (api, key) = try secrets.key(for: settings.model)
+        let (api, _) = try secrets.key(for: settings.model)
         model = try settings.model.model(for: api)
         prices = settings.model.prices(for: api)
         acceptance = try Acceptance.read(settings)
-        let network = try HTTPConfiguration(
-            httpProxy: settings.proxy.http, httpsProxy: settings.proxy.https,
-            proxyExceptions: settings.proxy.exceptions, environment: environment)
-        var configuration = ProviderConfiguration(baseURL: settings.model.baseURL, key: key, network: network)
-        configuration.currentKey = { [folder = settings.folders.secrets, model = settings.model] in
-            guard let (found, key) = try? Secrets(folder: folder).key(for: model), found == api else { return nil }
-            return key
-        }
-        provider = try makeProvider(api, configuration)
+        provider = try Self.provider(settings, secrets, environment: environment)
         programs = try ownFolder()
         var commands = JailedCommands(
             program: programs + "/agent-jail", folders: settings.folders, proxy: settings.proxy,
@@ -47,6 +39,24 @@ struct Wiring {
         commands.environment = settings.commandEnvironment
         try commands.environment.refuse(where: Self.hasSecret(of: secrets))
         self.commands = commands
+    }
+
+    /// The provider of the settings, with its key as it is at each request.
+    static func provider(
+        _ settings: Settings, _ secrets: Secrets, environment: [String: String],
+        deadlines: HTTPDeadlines = HTTPDeadlines()
+    ) throws(StartError) -> any LLMProvider {
+        let (api, key) = try secrets.key(for: settings.model)
+        let network = try HTTPConfiguration(
+            httpProxy: settings.proxy.http, httpsProxy: settings.proxy.https,
+            proxyExceptions: settings.proxy.exceptions, environment: environment)
+        var configuration = ProviderConfiguration(baseURL: settings.model.baseURL, key: key, network: network)
+        configuration.deadlines = deadlines
+        configuration.currentKey = { [folder = settings.folders.secrets, model = settings.model] in
+            guard let (found, key) = try? Secrets(folder: folder).key(for: model), found == api else { return nil }
+            return key
+        }
+        return try makeProvider(api, configuration)
     }
 
     /// Whether a text has one of these secrets in it, in any form in which programs print them, or what has the shape

@@ -19,7 +19,7 @@ package enum LLMProviderConformance {
         }
     }
 
-    package static let points = answers + failures + waits
+    package static let points = answers + failures + waits + models
 
     package static let request = LLMRequest(
         model: "some-model", system: "Be brief.",

@@ -15,6 +15,7 @@ struct EndpointTests {
         let endpoint = try Endpoint(base: base, path: "messages", versionAnywhere: false)
         #expect(endpoint.url == "http://h:9000/v1/messages")
         #expect(endpoint.host == "h")
+        #expect(endpoint.beside("models") == "http://h:9000/v1/models")
         let chat = base.replacing("/messages", with: "/chat/completions")
         #expect(
             try Endpoint(base: chat, path: "chat/completions", versionAnywhere: true).url
@@ -31,7 +32,9 @@ struct EndpointTests {
         ("http://[::1]:8080", "http://[::1]:8080/v1/chat/completions"),
     ])
     func `a version elsewhere in the path stays where it is`(base: String, url: String) throws {
-        #expect(try Endpoint(base: base, path: "chat/completions", versionAnywhere: true).url == url)
+        let endpoint = try Endpoint(base: base, path: "chat/completions", versionAnywhere: true)
+        #expect(endpoint.url == url)
+        #expect(endpoint.beside("models") == url.replacing("chat/completions", with: "models"))
     }
 
     @Test func `an Anthropic base has its version at the end`() throws {

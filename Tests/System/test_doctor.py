@@ -68,7 +68,7 @@ def test_the_table_is_for_people(sandbox):
     assert done.returncode == 0 and "\x1b" not in text
     for word in ["KERNEL", "POD", "FOLDERS", "PROGRAMS", "JAIL", "NOT ENFORCED", "Landlock", "ABI"]:
         assert word in text
-    assert text.splitlines()[-1] == "The configured jail is enforced here; nothing stands in the way of a job."
+    assert text.splitlines()[-1].startswith("The configured jail is enforced here. No job was looked at")
 
 
 def test_without_landlock_it_is_77_and_names_the_thing_and_the_fix(sandbox):

@@ -14,7 +14,7 @@ package struct Finding: Equatable, Sendable {
         case bad
     }
 
-    /// What it is about: kernel, pod, jail, folders, programs.
+    /// What it is about: kernel, pod, folders, programs, jail, job.
     package var group: String
     /// A word or two, unique in its group.
     package var name: String
@@ -25,7 +25,8 @@ package struct Finding: Equatable, Sendable {
     package var remedy: String?
     /// What is therefore not enforced, if anything.
     package var open: String?
-    /// The exit code that a bad one stands for: `notPermitted` for the jail, `configuration` for folders and settings.
+    /// The exit code that a bad one stands for, as a start of the job would end: `notPermitted` for the jail and for
+    /// credentials, `configuration` for folders and settings, `tryAgain` for a server out of reach.
     package var exit = ExitCode.notPermitted
 
     package init(
@@ -40,19 +41,33 @@ package struct Finding: Equatable, Sendable {
         self.open = open
         self.exit = exit
     }
+
+    /// A start that cannot be made: what is wrong, then what to do, as its one line has them.
+    package init(_ group: String, _ name: String, _ error: StartError) {
+        let mark = error.description.firstRange(of: "; ")
+        self.init(
+            group, name, .bad, String(error.description[..<(mark?.lowerBound ?? error.description.endIndex)]),
+            remedy: mark.map { String(error.description[$0.upperBound...]) } ?? "mend that, and run doctor again",
+            exit: error.exit)
+    }
+
+    /// Whether it is about what the jail enforces.
+    var isOfJail: Bool { ["kernel", "pod", "jail"].contains(group) && exit == .notPermitted }
 }
 
 /// All that was found, for people and for machines.
 package struct Diagnosis: Sendable {
     package var findings: [Finding] = []
+    /// Whether what a job needs was looked at too.
+    package var looksAtJob = false
 
     package init() {}
 
-    /// 0 if every promise can be kept and a job can run; else 77 before 78: without the jail nothing else matters.
+    /// 0 if nothing is bad; else 77 before 78 before 75: without the jail nothing else matters, and what is out of reach
+    /// may come.
     package var exit: ExitCode {
         let bad = findings.filter { $0.verdict == .bad }.map(\.exit)
-        if bad.contains(.notPermitted) { return .notPermitted }
-        return bad.first ?? .completed
+        return [.notPermitted, .configuration].first(where: bad.contains) ?? bad.first ?? .completed
     }
 
     /// What no version of this jail can enforce, beside what the findings say (docs/THREAT_MODEL.md).
@@ -66,7 +81,8 @@ package struct Diagnosis: Sendable {
     package var json: JSON {
         .object([
             "exit_code": .int(Int64(exit.rawValue)),
-            "enforceable": .bool(!findings.contains { $0.verdict == .bad && $0.exit == .notPermitted }),
+            "enforceable": .bool(!findings.contains { $0.verdict == .bad && $0.isOfJail }),
+            "looks_at_job": .bool(looksAtJob),
             "findings": .array(
                 findings.map { finding in
                     var members: [String: JSON] = [
@@ -102,9 +118,14 @@ package struct Diagnosis: Sendable {
 
     private var verdict: String {
         let bad = findings.filter { $0.verdict == .bad }
-        if bad.isEmpty { return "The configured jail is enforced here; nothing stands in the way of a job." }
+        if bad.isEmpty {
+            return looksAtJob
+                ? "The configured jail is enforced here; nothing stands in the way of this job."
+                : "The configured jail is enforced here. No job was looked at: with JOB_ID and the job's other settings, doctor "
+                    + "tries its key, LLM, NATS, store and port too."
+        }
         let names = bad.map { "\($0.group): \($0.name)" }.joined(separator: ", ")
-        return exit == .notPermitted
+        return bad.contains(where: \.isOfJail)
             ? "The configured jail is NOT enforced here (exit 77): \(names)."
             : "The jail is enforced, but a job cannot run (exit \(exit.rawValue)): \(names)."
     }

@@ -164,4 +164,11 @@ package protocol LLMProvider: AnyObject {
     func complete(
         _ request: LLMRequest, attention: any Attention, onDelta: (LLMDelta) -> Void
     ) throws(LLMError) -> LLMReply
+
+    /// Asks the server for its models, with the key, which spends nothing.
+    ///
+    /// - Returns: the first of them, as many as it names at once; nil if it has no such list, and then has not said whether
+    ///   the key is good.
+    /// - Throws: `LLMError` as `complete`.
+    func models(attention: any Attention) throws(LLMError) -> [String]?
 }

@@ -30,6 +30,14 @@ package struct S3Limits: Sendable {
 
     package init() {}
 
+    /// For somebody who waits: a store that is there answers in this time.
+    package static let hasty: S3Limits = {
+        var limits = S3Limits()
+        (limits.connect, limits.stall, limits.request) = (5000, 10, 10_000)
+        (limits.attempts, limits.patience) = (2, 5000)
+        return limits
+    }()
+
     /// Milliseconds for a request that moves so many bytes, at most as for the largest object (under 6 hours).
     func total(_ bytes: Int64) -> Int { Int(request + min(bytes, Self.object) / (256 << 10) * 1000) }
 }

@@ -28,4 +28,8 @@ package final class AnthropicProvider: LLMProvider {
             to: AnthropicRequest.body(request, needsSignatures: isOwn), model: request.model,
             decoder: AnthropicDecoder(), attention: attention, onDelta: onDelta)
     }
+
+    package func models(attention: any Attention) throws(LLMError) -> [String]? {
+        try connection.models(attention: attention)
+    }
 }

@@ -3,7 +3,7 @@ import CCurl
 import HTTP
 import LinuxSystem
 
-/// One POST and its answer, over a libcurl multi handle that the calling thread drives itself.
+/// One request and its answer, over a libcurl multi handle that the calling thread drives itself.
 ///
 /// Each exchange has a connection of its own, never a reused one: on a reused connection that the server has closed
 /// meanwhile, libcurl sends a POST a second time without saying so, and a request is paid for. The price, a TLS
@@ -35,9 +35,9 @@ final class HTTPExchange {
     /// The limit that a callback found exceeded; it ended the transfer.
     private var breach: LLMError?
 
-    /// Prepares the exchange; nothing is sent yet.
+    /// Prepares the exchange, a POST of `body`, or a GET without one; nothing is sent yet.
     init(
-        url: String, headers lines: [String], body: [UInt8], network: HTTPConfiguration, deadlines: HTTPDeadlines,
+        url: String, headers lines: [String], body: [UInt8]?, network: HTTPConfiguration, deadlines: HTTPDeadlines,
         limits: HTTPLimits
     ) throws(LLMError) {
         guard Self.started == CURLE_OK, let multi = curl_multi_init() else {
@@ -159,7 +159,7 @@ extension HTTPExchange {
     }
 
     private func configure(
-        url: String, body: [UInt8], network: HTTPConfiguration, connect: Int64
+        url: String, body: [UInt8]?, network: HTTPConfiguration, connect: Int64
     ) throws(LLMError) {
         let context = Unmanaged.passUnretained(self).toOpaque()
         var results = [
@@ -179,16 +179,18 @@ extension HTTPExchange {
             },
         ]
         results += HTTPOptions.set(easy, url: url, network: network, connect: connect)
-        results.append(agent_curl_set_long(easy, CURLOPT_POST, 1))
         // Empty: every encoding that libcurl can undo. Limits count what comes out.
         results.append(agent_curl_set_string(easy, CURLOPT_ACCEPT_ENCODING, ""))
-        results += body.withUnsafeBytes { bytes in
+        results += (body ?? []).withUnsafeBytes { bytes in
             // The size goes first: COPYPOSTFIELDS reads it.
-            [
-                agent_curl_set_long(easy, CURLOPT_POSTFIELDSIZE, bytes.count),
-                agent_curl_set_pointer(
-                    easy, CURLOPT_COPYPOSTFIELDS, UnsafeMutableRawPointer(mutating: bytes.baseAddress)),
-            ]
+            body == nil
+                ? []
+                : [
+                    agent_curl_set_long(easy, CURLOPT_POST, 1),
+                    agent_curl_set_long(easy, CURLOPT_POSTFIELDSIZE, bytes.count),
+                    agent_curl_set_pointer(
+                        easy, CURLOPT_COPYPOSTFIELDS, UnsafeMutableRawPointer(mutating: bytes.baseAddress)),
+                ]
         }
         guard let refusal = results.first(where: { $0 != CURLE_OK }) else { return }
         throw LLMError(.invalidRequest, "libcurl: \(String(cString: curl_easy_strerror(refusal)))")

@@ -24,4 +24,8 @@ package final class OpenAIProvider: LLMProvider {
             to: OpenAIRequest.body(request, isOpenAI: isOwn), model: request.model, decoder: OpenAIDecoder(),
             attention: attention, onDelta: onDelta)
     }
+
+    package func models(attention: any Attention) throws(LLMError) -> [String]? {
+        try connection.models(attention: attention)
+    }
 }

@@ -30,16 +30,23 @@ struct JetStream {
     ]
     private static let second: Int64 = 1_000_000_000
 
+    /// The name of the stream that keeps `subject`; nil if there is none.
+    func keeper(of subject: String, until deadline: Deadline) throws(SinkError) -> String? {
+        try call("STREAM.NAMES", ["subject": .string(subject)], deadline)["streams"]?.array?.first?.string
+    }
+
+    static func missing(_ subject: String) -> SinkError {
+        SinkError(
+            "no JetStream stream keeps \(subject); create one (docs/NATS.md) or set AGENT_NATS_CREATE_STREAMS=true")
+    }
+
     /// The stream that keeps `subject`; it is made if that is wanted.
     ///
     /// - Throws: `SinkError` that says what to do if there is none.
     func stream(of subject: String, until deadline: Deadline) throws(SinkError) -> Stream {
-        var name = try call("STREAM.NAMES", ["subject": .string(subject)], deadline)["streams"]?.array?.first?.string
+        var name = try keeper(of: subject, until: deadline)
         if name == nil { name = try create(for: subject, deadline) }
-        guard let name else {
-            throw SinkError(
-                "no JetStream stream keeps \(subject); create one (docs/NATS.md) or set AGENT_NATS_CREATE_STREAMS=true")
-        }
+        guard let name else { throw Self.missing(subject) }
         let info = try call("STREAM.INFO.\(name)", [:], deadline)
         let limit = info["config"]?["max_msg_size"]?.int ?? -1
         return Stream(

@@ -50,8 +50,8 @@ def load(path):
 def checked(script):
     """`script` itself, if it is one. Raises BadScript."""
     fields(script, "the script", {
-        "model": text, "require_model": text, "require_key": text, "require_key_file": text, "chunk_bytes": positive,
-        "chunk_delay_ms": natural, "turns": list_of(turn), "after": turn,
+        "model": text, "models": list_of(text), "require_model": text, "require_key": text, "require_key_file": text,
+        "chunk_bytes": positive, "chunk_delay_ms": natural, "turns": list_of(turn), "after": turn,
     }, needed={"turns"})
     return script
 

@@ -101,6 +101,18 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
+        models = self.server.script.get("models")
+        if self.path.split("?", 1)[0].endswith("/models") and models is not None:
+            wire = anthropic if "anthropic-version" in self.headers else openai
+            try:
+                self.check_key(wire)
+            except APIError as error:
+                self.refuse(wire, error, {"api": "models"})
+                return
+            self.note({"api": "models"}, 200)
+            listed = [{"id": model, "object": "model", "type": "model"} for model in models]
+            self.send_whole(200, compact({"object": "list", "data": listed, "has_more": False}), wire)
+            return
         self.refuse(anthropic, APIError(404, "not_found_error", f"Not found: GET {self.path}"), {})
 
     def do_POST(self):
