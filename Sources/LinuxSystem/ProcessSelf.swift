@@ -40,7 +40,8 @@ package func programFolder() -> String? {
     return slash == path.startIndex ? "/" : String(path[..<slash])
 }
 
-/// The program and the libraries that this process has loaded, from /proc/self/maps; none without /proc.
+/// The program and the libraries that this process has loaded: what is mapped to be executed, from /proc/self/maps; none
+/// without /proc.
 package func loadedFiles() -> [String] {
     // The file has no size of its own, so it is read to its end: some hundred lines.
     guard let file = try? retrying("open", { open("/proc/self/maps", O_RDONLY | O_CLOEXEC) }) else { return [] }
@@ -53,7 +54,10 @@ package func loadedFiles() -> [String] {
     }
     var paths: Set<String> = []
     for line in bytes.split(separator: UInt8(ascii: "\n")) {
-        guard let slash = line.firstIndex(of: UInt8(ascii: "/")) else { continue }
+        // `address perms offset device inode path` (proc(5)); data that is mapped is no program.
+        let words = line.split(separator: UInt8(ascii: " "), maxSplits: 2)
+        guard words.count == 3, words[1].contains(UInt8(ascii: "x")), let slash = line.firstIndex(of: UInt8(ascii: "/"))
+        else { continue }
         paths.insert(String(decoding: line[slash...], as: UTF8.self))
     }
     return paths.sorted()

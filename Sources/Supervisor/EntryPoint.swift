@@ -84,6 +84,14 @@ private func start(_ invocation: Invocation) throws(SystemError) -> Int32 {
         return refuse(.configuration, error.description, writesMessage: invocation == .runAgent)
     }
     let plan = StopPlan(grace: settings.grace)
+    let agentd = besideOurselves("agentd")
+    if case .runCommand = invocation {} else if access(agentd, X_OK) != 0 {
+        return refuse(
+            .internalError,
+            "\(agentd) cannot be run (\(SystemError.last("access").reason)); copy agent-init, agentd and agent-jail of one "
+                + "build into one folder of the image",
+            writesMessage: invocation == .runAgent)
+    }
     switch invocation {
     case .runCommand(let first, let options):
         try prepareProcess(noNewPrivileges: false)
@@ -91,22 +99,14 @@ private func start(_ invocation: Invocation) throws(SystemError) -> Int32 {
             kernelsArguments(from: first), options, options.grace.map { StopPlan(grace: $0) } ?? plan, signals)
     case .agentd:
         try prepareProcess(noNewPrivileges: false)
-        return try Subcommand(agentd: try agentd(), plan: plan, signals: signals).run()
+        return try Subcommand(agentd: agentd, plan: plan, signals: signals).run()
     default:
-        let agentd = try agentd()
         try prepareProcess(noNewPrivileges: true)
         return try Supervisor(
             settings: settings, terminationLog: terminationLog, agentd: agentd, secretsFolder: secretsFolder,
             signals: signals
         ).run()
     }
-}
-
-/// The path of `agentd`, which lies beside us.
-private func agentd() throws(SystemError) -> String {
-    let path = besideOurselves("agentd")
-    guard access(path, X_OK) == 0 else { throw SystemError.last("access", subject: path) }
-    return path
 }
 
 /// Runs a command by its name and returns its exit code.

@@ -56,7 +56,7 @@ struct JobExamination {
 
     private func model(_ settings: Settings, _ secrets: Secrets) -> Finding {
         do {
-            let (api, _) = try secrets.key(for: settings.model)
+            let (api, _) = try secrets.key(for: settings.model, environment: environment)
             let model = try settings.model.model(for: api)
             var deadlines = HTTPDeadlines()
             deadlines.connect = 5000

@@ -26,7 +26,7 @@ struct Wiring {
         self.settings = settings
         try settings.folders.prepare()
         secrets = try Secrets(folder: settings.folders.secrets)
-        let (api, _) = try secrets.key(for: settings.model)
+        let (api, _) = try secrets.key(for: settings.model, environment: environment)
         model = try settings.model.model(for: api)
         prices = settings.model.prices(for: api)
         acceptance = try Acceptance.read(settings)
@@ -46,7 +46,7 @@ struct Wiring {
         _ settings: Settings, _ secrets: Secrets, environment: [String: String],
         deadlines: HTTPDeadlines = HTTPDeadlines()
     ) throws(StartError) -> any LLMProvider {
-        let (api, key) = try secrets.key(for: settings.model)
+        let (api, key) = try secrets.key(for: settings.model, environment: environment)
         let network = try HTTPConfiguration(
             httpProxy: settings.proxy.http, httpsProxy: settings.proxy.https,
             proxyExceptions: settings.proxy.exceptions, environment: environment)

@@ -101,15 +101,25 @@ struct ExecTests {
     // MARK: A diagnosis
 
     @Test func `without the jail nothing else matters, and without anything bad all is well`() {
+        func said(_ diagnosis: Diagnosis) -> String {
+            String(diagnosis.table(isColoured: false).split(separator: "\n").last ?? "")
+        }
         var diagnosis = Diagnosis()
-        diagnosis.findings = [Finding("a", "b", .weak, "x", open: "one thing")]
-        #expect(diagnosis.exit == .completed)
-        diagnosis.findings.append(Finding("a", "c", .bad, "x", remedy: "do", exit: .configuration))
+        diagnosis.findings = [Finding("kernel", "b", .weak, "x", open: "one thing")]
+        #expect(diagnosis.exit == .completed && said(diagnosis).contains("No job was looked at"))
+        diagnosis.looksAtJob = true
+        #expect(said(diagnosis).contains("nothing stands in the way of this job"))
+        diagnosis.findings.append(Finding("job", "NATS", .bad, "x", remedy: "do", exit: .tryAgain))
+        #expect(diagnosis.exit == .tryAgain)
+        diagnosis.findings.append(Finding("folders", "c", .bad, "x", remedy: "do", exit: .configuration))
         #expect(diagnosis.exit == .configuration && diagnosis.json["enforceable"] == true)
-        diagnosis.findings.append(Finding("a", "d", .bad, "x", remedy: "do"))
+        diagnosis.findings.append(Finding("job", "LLM", .bad, "x", remedy: "do"))
+        #expect(diagnosis.exit == .notPermitted && diagnosis.json["enforceable"] == true)
+        #expect(said(diagnosis) == "The jail is enforced, but a job cannot run (exit 77): job: NATS, folders: c, job: LLM.")
+        diagnosis.findings.append(Finding("kernel", "d", .bad, "x", remedy: "do"))
         #expect(diagnosis.exit == .notPermitted && diagnosis.json["enforceable"] == false)
         #expect(diagnosis.json["not_enforced"]?.array?.first == "one thing")
-        #expect(diagnosis.table(isColoured: false).contains("NOT enforced here (exit 77): a: c, a: d."))
+        #expect(diagnosis.table(isColoured: false).contains("NOT enforced here (exit 77): job: NATS, folders: c,"))
         #expect(diagnosis.table(isColoured: true).contains("\u{1b}[1;31mBAD "))
     }
 }

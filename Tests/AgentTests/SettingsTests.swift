@@ -244,6 +244,17 @@ struct SettingsTests {
         #expect(error?.description.contains(here) == true && error?.description.contains("AGENT_PROJECT_DIR") == true)
     }
 
+    @Test func `what is loaded to be executed is known, and data that is mapped is none of it`() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("data", String(repeating: "x", count: 4096))
+        let file = Descriptor(adopting: open("\(folder.path)/data", O_RDONLY | O_CLOEXEC))
+        let mapped = mmap(nil, 4096, PROT_READ, MAP_SHARED, file.number, 0)
+        defer { munmap(mapped, 4096) }
+        let loaded = loadedFiles()
+        #expect(loaded.contains { $0.contains("libsqlite3") || $0.contains("libc.so") })
+        #expect(!loaded.contains("\(folder.path)/data"))
+    }
+
     // MARK: The task
 
     private func settings(_ changes: [String: String], without names: String...) throws -> Settings {
@@ -295,12 +306,15 @@ struct SettingsTests {
 }
 
 struct SecretsTests {
-    private func key(_ files: [String: String], provider: String? = nil) throws -> String {
+    private func key(
+        _ files: [String: String], provider: String? = nil, environment present: [String: String] = [:]
+    ) throws -> String {
         let folder = try TemporaryFolder()
         for (name, text) in files { try folder.write(name, text) }
         var environment = ["JOB_ID": "j", "AGENT_TASK": "t", "WORKSPACE_PATH": "/srv/w"]
         environment["AGENT_PROVIDER"] = provider
-        let (api, key) = try Secrets(folder: folder.path).key(for: try Settings(environment: environment).model)
+        let (api, key) = try Secrets(folder: folder.path).key(
+            for: try Settings(environment: environment).model, environment: present)
         return "\(api) \(key)"
     }
 
@@ -319,6 +333,18 @@ struct SecretsTests {
             #expect { try key(files, provider: provider) } throws: { ($0 as? StartError)?.exit == exit }
         }
         #expect { try Secrets(folder: "/no/such/folder") } throws: { ($0 as? StartError)?.exit == .notPermitted }
+    }
+
+    @Test func `an empty key file and a key in the environment are named`() throws {
+        func told(_ files: [String: String], _ environment: [String: String] = [:]) -> String {
+            do { return try key(files, environment: environment) } catch { return "\(error)" }
+        }
+        #expect(told(["anthropic-api-key": "\n"]).hasSuffix("/anthropic-api-key is empty; put the key into it"))
+        let text = told([:], ["OPENAI_API_KEY": "sk-secret"])
+        #expect(text.contains("OPENAI_API_KEY is in the environment") && !text.contains("sk-secret"))
+        #expect(text.contains("mount the Secret as files at "))
+        // What is in a file is used, whatever the environment has.
+        #expect(told(["anthropic-api-key": "k"], ["OPENAI_API_KEY": "sk-secret"]) == "anthropic k")
     }
 }
 

@@ -60,6 +60,16 @@ def test_a_missing_key(new_job):
     assert len(told) == 1, "the gateway works, and so the log has it"
 
 
+def test_a_key_that_is_in_the_environment_or_whose_file_is_empty(new_job):
+    job = new_job(SMALL_JOB)
+    (job.secrets / "anthropic-api-key").write_text("\n")
+    assert_told_once(job, 77, "the file .*/secrets/anthropic-api-key is empty; put the key into it")
+    (job.secrets / "anthropic-api-key").unlink()
+    job.change(ANTHROPIC_API_KEY=KEY)
+    text, _ = assert_told_once(job, 77, "ANTHROPIC_API_KEY is in the environment, .*; mount the Secret as files at ")
+    assert KEY not in text
+
+
 @pytest.mark.parametrize(("settings", "code", "words"), [
     ({"AGENT_MAX_STEPS": "many"}, 78, 'AGENT_MAX_STEPS is "many"; accepted: '),
     ({"JOB_ID": None}, 78, "JOB_ID is not set; accepted: "),
