@@ -85,7 +85,9 @@ private func start(_ invocation: Invocation) throws(SystemError) -> Int32 {
     }
     let plan = StopPlan(grace: settings.grace)
     let agentd = besideOurselves("agentd")
-    if case .runCommand = invocation {} else if access(agentd, X_OK) != 0 {
+    var needsAgentd = true
+    if case .runCommand = invocation { needsAgentd = false }
+    guard !needsAgentd || access(agentd, X_OK) == 0 else {
         return refuse(
             .internalError,
             "\(agentd) cannot be run (\(SystemError.last("access").reason)); copy agent-init, agentd and agent-jail of one "

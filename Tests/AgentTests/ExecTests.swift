@@ -115,7 +115,8 @@ struct ExecTests {
         #expect(diagnosis.exit == .configuration && diagnosis.json["enforceable"] == true)
         diagnosis.findings.append(Finding("job", "LLM", .bad, "x", remedy: "do"))
         #expect(diagnosis.exit == .notPermitted && diagnosis.json["enforceable"] == true)
-        #expect(said(diagnosis) == "The jail is enforced, but a job cannot run (exit 77): job: NATS, folders: c, job: LLM.")
+        #expect(
+            said(diagnosis) == "The jail is enforced, but a job cannot run (exit 77): job: NATS, folders: c, job: LLM.")
         diagnosis.findings.append(Finding("kernel", "d", .bad, "x", remedy: "do"))
         #expect(diagnosis.exit == .notPermitted && diagnosis.json["enforceable"] == false)
         #expect(diagnosis.json["not_enforced"]?.array?.first == "one thing")
