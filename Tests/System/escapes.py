@@ -103,7 +103,7 @@ FILES = {
         "open(\"/proc/self/fd/%d\" % name).read()"),
     "work in a folder beside the project": "cd $OUTSIDE && ls",
     "list the root": "ls /",
-    "execute a program beside the project": "cp /bin/true $TMPDIR && ../bin/agent-jail 2>/dev/null; [ $? = 125 ]",
+    "execute a program beside the project": "code=0; ../bin/agent-jail 2>/dev/null || code=$?; [ $code = 125 ]",
     "execute a program by a descriptor of its path": python(
         "import os, shutil; out = os.environ[\"OUTSIDE\"] + \"/secret\"\n"
         "try: os.chmod(out, 0o700)\n"

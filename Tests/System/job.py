@@ -110,8 +110,9 @@ class Job:
 
     def __init__(self, script=None, name="job-1", api="anthropic", base="/var/tmp", **settings):
         process_tree.adopt_orphans()
-        # What runs already is not ours to kill: a server of the test, or a neighbour's.
-        Job.spared |= {pid for pid, _ in process_tree.descendants(os.getpid())}
+        # What runs already is not ours to kill: a server of the test, or a neighbour's. Only that: the number of a process
+        # that has ended may be that of one of ours next.
+        Job.spared = {pid for pid, _ in process_tree.descendants(os.getpid())}
         self.name = name
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="agent-init-job-", dir=base))
         self.root.chmod(0o755)

@@ -40,10 +40,10 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_a_server_that_refuses_the_key_and_echoes_it_does_not_get_it_out(new_job, form):
     text = FORMS[form]
-    body = json.dumps({"type": "error", "error": {"type": "authentication_error", "message": f"no such key: {text}"}})
-    job = new_job({"turns": [], "after": {"fault": {"status": 401, "body": body}}})
+    body = json.dumps({"type": "error", "error": {"type": "permission_error", "message": f"no such right: {text}"}})
+    job = new_job({"turns": [], "after": {"fault": {"status": 403, "body": body}}})
     ended = job.run()
-    assert ended.code == 77 and "no such key: " in ended.message["reason"], ended
+    assert ended.code == 77 and "no such right: " in ended.message["reason"], ended
     assert "[redacted]" in ended.message["reason"] and "[redacted]" in ended.err and "[redacted]" in ended.out
     assert_clean(job, ended, text[4:] if form == "in base64" else text.strip('"\\'))
 

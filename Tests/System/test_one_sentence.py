@@ -75,7 +75,7 @@ def test_a_key_that_is_in_the_environment_or_whose_file_is_empty(new_job):
     ({"JOB_ID": None}, 78, "JOB_ID is not set; accepted: "),
     ({"AGENT_GRACE_SECONDS": "x"}, 78, 'AGENT_GRACE_SECONDS is "x"; accepted: '),
     ({"AGENT_SECRETS_DIR": "/nowhere"}, 77, "mount a Secret at /nowhere"),
-    ({"AGENT_CHECKPOINT_DIR": "/proc/x"}, 78, "AGENT_CHECKPOINT_DIR /proc/x lies inside the image's folder /proc"),
+    ({"AGENT_CHECKPOINT_DIR": "/proc/x"}, 78, "AGENT_CHECKPOINT_DIR /proc/x lies inside the image's /proc"),
 ], ids=["a wrong setting", "a missing setting", "a wrong setting of PID 1", "no secrets folder", "a folder in the jail"])
 def test_what_neither_the_gateway_nor_the_loop_can_work_with(new_job, settings, code, words):
     """Each finds it out by itself."""
@@ -106,12 +106,12 @@ def test_a_port_in_use(new_job):
 
 
 def test_a_key_that_the_llm_refuses(new_job):
-    body = json.dumps({"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}})
-    job = new_job({"turns": [], "after": {"fault": {"status": 401, "body": body}}})
+    body = json.dumps({"type": "error", "error": {"type": "permission_error", "message": "no right to this"}})
+    job = new_job({"turns": [], "after": {"fault": {"status": 403, "body": body}}})
     code, text = on_terminal(job)
     last = text.splitlines()[-1]
-    assert code == 77 and last.startswith("agent-init: not_permitted, exit code 77: the LLM refuses the key"), text
-    assert text.count("invalid x-api-key") == text.count("agent-init: ") == 1 and KEY not in text, text
+    assert code == 77 and last.startswith("agent-init: not_permitted, exit code 77: the LLM does not allow the key what it is asked"), text
+    assert text.count("no right to this") == text.count("agent-init: ") == 1 and KEY not in text, text
 
 
 def test_a_program_that_is_missing(new_job, tmp_path_factory):
@@ -121,7 +121,7 @@ def test_a_program_that_is_missing(new_job, tmp_path_factory):
     (job.programs / "agentd").unlink()
     code, text = on_terminal(job)
     assert code == 70 and text.count("\n") == 1 and text.startswith("agent-init: internal_error, exit code 70: "), text
-    assert f"{job.programs}/agentd: No such file or directory" in text
+    assert f"{job.programs}/agentd cannot be run (No such file or directory); copy agent-init, agentd and agent-jail" in text
 
 
 def test_the_failure_of_the_start_before_is_not_told_again(new_job):

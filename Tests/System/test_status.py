@@ -10,7 +10,9 @@ from job import eventually
 from job_ends import end_well, refuse
 from turns import SMALL_JOB, call, complete, done, execute, job_of, plan, turn
 
-HELD = job_of(turn(execute("touch begun; until [ -e go ]; do sleep 0.05; done")))
+# The second holds a job that goes on after the first was interrupted.
+HELD = job_of(turn(execute("touch begun; until [ -e go ]; do sleep 0.05; done")),
+              turn(execute("until [ -e go ]; do sleep 0.05; done")))
 
 
 def held(new_job, **settings):

@@ -62,7 +62,9 @@ def test_a_volume_that_has_become_read_only_is_75_and_goes_on_when_it_is_mended(
     job = begun(new_job)
     with own_volume(job.root / folder):
         remount(job.root / folder, "ro")
-        refuse(job, 75, "storage", FOLDERS[folder], "Read-only file system", "its volume is read-only")
+        # The workspace itself is only passed through: what is made in it is found first.
+        setting = FOLDERS[folder].replace("WORKSPACE_PATH", "AGENT_CHECKPOINT_DIR")
+        refuse(job, 75, "storage", setting, "Read-only file system", "its volume is read-only")
         remount(job.root / folder, "rw")
         ended = job.run()
         assert ended.code == 0, ended
@@ -79,10 +81,10 @@ def test_a_root_that_is_read_only_where_a_mount_is_missing_is_78():
         os.chown(in_image, UID, UID)
         # What the job may write without a workspace lies on another file system than the root.
         with own_volume(root / "volume"), Job(SMALL_JOB, base=root / "volume") as job:
-            for workspace in ("/not-in-the-image", str(in_image)):
+            for workspace, setting in (("/not-in-the-image", "WORKSPACE_PATH"), (str(in_image), "AGENT_CHECKPOINT_DIR")):
                 job.change(WORKSPACE_PATH=workspace)
                 under = ["unshare", "-m", "sh", "-c", 'mount -o remount,bind,ro / && exec "$@"', "sh"]
-                refuse(job, 78, "configuration", "WORKSPACE_PATH", workspace, "Read-only file system", under=under)
+                refuse(job, 78, "configuration", setting, workspace, "Read-only file system", under=under)
 
 
 def dead_volume(path):
