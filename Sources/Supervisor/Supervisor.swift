@@ -219,6 +219,11 @@ final class Supervisor {
 
     private func restart(_ child: Child, at now: Int64) {
         if let delay = child.planRestart(at: now) {
+            // A volume that has failed ends both, and the loop's word of it is the run's: said once. If it ends the gateway
+            // alone, it does so again.
+            if child === gateway, child.restarts == 1, case .end(_, ExitCode.tryAgain.rawValue, _, _) = child.farewell {
+                return writeAhead()
+            }
             say("\(child.lastEndsBriefly()); starting it again in \(delay) ms (restart \(child.restarts))")
             writeAhead()
         } else {

@@ -188,7 +188,7 @@ def test_a_missing_agentd_is_a_clean_error(box):
     (box.folder / "agentd").unlink()
     for subcommand in ("run", "status", "exec"):
         code, _, log = box.run(subcommand, init=False)
-        assert code == 70 and "agentd: No such file or directory" in log and log.count("\n") == 1
+        assert code == 70 and "agentd cannot be run (No such file or directory)" in log and log.count("\n") == 1
 
 
 def test_an_agentd_that_can_never_be_started_is_not_tried_again(box):

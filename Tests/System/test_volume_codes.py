@@ -64,7 +64,8 @@ def test_a_volume_that_has_become_read_only_is_75_and_goes_on_when_it_is_mended(
         remount(job.root / folder, "ro")
         # The workspace itself is only passed through: what is made in it is found first.
         setting = FOLDERS[folder].replace("WORKSPACE_PATH", "AGENT_CHECKPOINT_DIR")
-        refuse(job, 75, "storage", setting, "Read-only file system", "its volume is read-only")
+        ended = refuse(job, 75, "storage", setting, "Read-only file system", "its volume is read-only")
+        assert ended.err.count("Read-only file system") == 1, ended.err
         remount(job.root / folder, "rw")
         ended = job.run()
         assert ended.code == 0, ended
