@@ -9,7 +9,7 @@ package struct JailViolation: Equatable, Sendable {
         case bind, listen
         /// Making a UDP socket, or another kind of socket that is closed.
         case udp, socket
-        /// The caller cannot be examined: it has made itself undumpable.
+        /// The caller cannot be examined: its program's file can be executed and not read.
         case unseen
     }
 

@@ -72,15 +72,17 @@ private let networkAttempts = [
     Attempt("network", "open an MPTCP socket", "reach(\(CJAIL_SOCKET), 2, 1, 262)"),
     Attempt("network", "open an SMC socket", "reach(\(CJAIL_SOCKET), 43, 1, 0)"),
     Attempt("network", "open a vsock socket", "reach(\(CJAIL_SOCKET), 40, 1, 0)"),
-    Attempt("network", "open a netlink socket", "reach(\(CJAIL_SOCKET), 16, 3, 0)"),
-    Attempt("network", "open a socket with a family's upper half set", "reach(\(CJAIL_SOCKET), 0x100000010, 3, 0)"),
+    Attempt("network", "hear of devices by netlink", "reach(\(CJAIL_SOCKET), 16, 3, 15)"),
+    Attempt("network", "ask for sockets by netlink", "reach(\(CJAIL_SOCKET), 16, 3, 4)"),
+    Attempt("network", "open a socket with a family's upper half set", "reach(\(CJAIL_SOCKET), 0x100000010, 3, 15)"),
     Attempt("network", "pair sockets of another family", "reach(\(CJAIL_SOCKETPAIR), 30, 1, 0, 0)"),
 ]
 
 private let processAttempts = [
-    Attempt("processes", "be traced", "call(\(CJAIL_PTRACE), 0, 0, 0, 0)"),
-    Attempt("processes", reach: "process_vm_readv", CJAIL_PROCESS_VM_READV, "os.getpid(), 0, 0, 0, 0, 0"),
-    Attempt("processes", reach: "process_vm_writev", CJAIL_PROCESS_VM_WRITEV, "os.getpid(), 0, 0, 0, 0, 0"),
+    // PR_SET_DUMPABLE, then PR_GET_DUMPABLE.
+    Attempt(
+        "processes", "close itself to the broker",
+        "libc.prctl(4, 0, 0, 0, 0)\nif libc.prctl(3, 0, 0, 0, 0) == 1: raise PermissionError(1, 'it did nothing')"),
     Attempt("processes", reach: "process_madvise", CJAIL_PROCESS_MADVISE, "-1, 0, 0, 0, 0"),
     Attempt("processes", reach: "kcmp", CJAIL_KCMP, "os.getpid(), os.getpid(), 0, 0, 0"),
     Attempt("processes", reach: "pidfd_getfd", CJAIL_PIDFD_GETFD, "-1, 0, 0"),

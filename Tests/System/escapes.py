@@ -148,9 +148,15 @@ PROCESSES = {
     "take a descriptor of another process": python(
         "import ctypes, os, sys; one = os.pidfd_open(int(os.environ[\"VICTIM\"])); "
         "sys.exit(ctypes.CDLL(None).syscall(438, one, 0, 0) < 0)"),
-    "trace a process": python(
-        "import ctypes, sys; sys.exit(ctypes.CDLL(None).ptrace(0, 0, None, None))"),
     "attach to another process": call(101, "0x4206", "victim", "0", "0"),
+    "write to another process's memory": python(
+        "import ctypes, os, sys; victim = int(os.environ[\"VICTIM\"])\n"
+        "where = int(open(\"/proc/%d/stat\" % victim).read().rsplit(\")\", 1)[1].split()[25])\n"
+        "class Part(ctypes.Structure): _fields_ = [(\"base\", ctypes.c_void_p), (\"size\", ctypes.c_size_t)]\n"
+        "buffer = ctypes.create_string_buffer(8); here = Part(ctypes.addressof(buffer), 8); there = Part(where, 8)\n"
+        "library = ctypes.CDLL(None)\n"
+        "library.process_vm_readv(victim, ctypes.byref(here), 1, ctypes.byref(there), 1, 0)\n"
+        "sys.exit(library.process_vm_writev(victim, ctypes.byref(here), 1, ctypes.byref(there), 1, 0) != 8)"),
     "change another's priority": "renice -n 19 -p $VICTIM",
     "change another's processors": "taskset -p 1 $VICTIM",
     "change another's scheduling": "chrt --batch -p 0 $VICTIM",
@@ -198,7 +204,6 @@ NETWORK = {
     "listen without an address": python("import socket; socket.socket().listen()"),
     "send by UDP": python("import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b\"x\", (\"127.0.0.1\", 9))"),
     "open an MPTCP socket": python("import socket; socket.socket(proto=262)"),
-    "ask the kernel about the network": python("import socket; socket.socket(16, socket.SOCK_RAW, 0)"),
     "connect by a socket that another process has sent": python(
         "import os, socket; here, there = socket.socketpair()\n"
         "if os.fork() == 0:\n"

@@ -182,7 +182,9 @@ CLOSED = {
     "vsock": ("socket.socket(40, socket.SOCK_STREAM)", "socket"),
     "mptcp": ("socket.socket(proto=262)", "socket"),
     "unix datagrams": ("socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)", "socket"),
-    "netlink": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)", None),
+    "netlink of devices": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)", None),
+    "netlink of sockets": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)", None),
+    "netlink of the firewall": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)", None),
     "a pair of unix datagram sockets": ("socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)", None),
 }
 

@@ -78,10 +78,10 @@ def test_an_agent_jail_that_is_no_good(sandbox, tmp_path, fault, code):
 
 @pytest.mark.parametrize("kind", ["descriptors", "processes"])
 def test_whatever_is_scarce_125_is_said_only_if_nothing_has_run(workspace, kind):
-    """With every number of descriptors, and of processes, from too few to enough."""
+    """With descriptors, and processes, from too few to enough."""
     seen = set()
     effects = workspace.project / "effects"
-    for limit in range(3, 48):
+    for limit in [*range(3, 15), *range(15, 48, 8)]:
         effects.unlink(missing_ok=True)
         under = ["/usr/bin/prlimit", f"--nofile={limit}:{limit}"] if kind == "descriptors" else [
             "/usr/bin/prlimit", f"--nproc={limit}"]

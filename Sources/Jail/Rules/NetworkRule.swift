@@ -8,13 +8,16 @@ import Glibc
 /// The broker decides (`Broker`): socket, connect, bind and listen wait for its answer. Landlock refuses the command
 /// every TCP connection and address all the same, and has no grants: only the broker, outside of that domain, connects.
 /// seccomp closes what goes round both: TCP fast open, which connects without connect(2), and a listener of the
-/// command's own, which could answer in the broker's place once that has gone. Netlink is refused without a word: glibc
-/// tries it for every name, and does without.
+/// command's own, which could answer in the broker's place once that has gone. Of netlink there
+/// is what lists interfaces, addresses and routes (NETLINK_ROUTE): to change them takes CAP_NET_ADMIN, which no command has,
+/// and to send to another process's netlink socket too (net/netlink/af_netlink.c, netlink_sendmsg).
 package struct NetworkRule: JailRule {
     package let name = "network"
 
     /// MSG_FASTOPEN (linux/socket.h).
     private static let fastOpen: UInt32 = 0x2000_0000
+    /// NETLINK_ROUTE (linux/netlink.h).
+    private static let netlinkRoute: Int32 = 0
     /// SECCOMP_FILTER_FLAG_NEW_LISTENER (linux/seccomp.h).
     private static let newListener: UInt32 = 8
 
@@ -26,8 +29,13 @@ package struct NetworkRule: JailRule {
         try kernel.requireLandlock()
         try kernel.requireNotification()
         plan.deny([.bind, .connect] as NetworkRights)
-        plan.refuse(CJAIL_SOCKET, unless: [CallRule.Exception(.argument(0, isNot: UInt32(AF_NETLINK)))])
-        for call in [CJAIL_SOCKET, CJAIL_CONNECT, CJAIL_BIND, CJAIL_LISTEN] { plan.refuse(call, with: .brokered) }
+        let isOther = CallRule.Exception(.argument(0, isNot: UInt32(AF_NETLINK)))
+        plan.refuse(
+            CJAIL_SOCKET,
+            unless: [isOther, CallRule.Exception(.argument(0, is: AF_NETLINK), .argument(2, is: Self.netlinkRoute))])
+        plan.refuse(
+            CJAIL_SOCKET, unless: [CallRule.Exception(.argument(0, is: AF_NETLINK))], with: .brokered)
+        for call in [CJAIL_CONNECT, CJAIL_BIND, CJAIL_LISTEN] { plan.refuse(call, with: .brokered) }
         // Of a pair of datagram sockets each end still sends to any path.
         plan.refuse(
             CJAIL_SOCKETPAIR,

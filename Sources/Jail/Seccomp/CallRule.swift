@@ -8,6 +8,8 @@ package struct CallRule: Equatable, Sendable {
         case notPermitted
         /// ENOSYS: for calls that libraries then replace by others that the filter can look into.
         case notImplemented
+        /// The call is not made, and returns 0 as if it were.
+        case passedOver
         /// The broker decides: it makes the call itself, or answers with an error. ENOSYS once the broker has gone.
         case brokered
 
@@ -16,6 +18,7 @@ package struct CallRule: Equatable, Sendable {
             switch self {
             case .notPermitted: 0x0005_0000 | UInt32(EPERM)
             case .notImplemented: 0x0005_0000 | UInt32(ENOSYS)
+            case .passedOver: 0x0005_0000
             case .brokered: 0x7fc0_0000
             }
         }

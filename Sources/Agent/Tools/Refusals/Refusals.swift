@@ -75,7 +75,7 @@ struct NetworkRefusals {
         case .udp: "UDP\(who) is closed, and with it the lookup of names: \(policy)"
         case .socket: "opening \(target)\(who) is not allowed"
         case .unseen:
-            "a socket call\(who) of a process that has made itself unreadable (PR_SET_DUMPABLE) is not allowed"
+            "a socket call\(who) of a program that can be executed and not read is not allowed: make its file readable"
         }
     }
 
