@@ -68,6 +68,7 @@ struct Janitor: ~Copyable {
             if let problem { .failed(problem) } else { watch(until: .after(milliseconds: request.timeout)) }
         if case .timedOut = cause { askToEnd() }
         let isSwept = sweep()
+        broker?.end()
         if let failure = launch.failure() { throw failure }
         return (isSwept ? end(of: cause) : Self.unkillable, tree.killed)
     }

@@ -5,9 +5,10 @@ import Contracts
 /// has what they try; on a machine whose own filter refuses them (most containers) they cannot show anything.
 package let attempts: [Attempt] =
     fileAttempts + scopeAttempts + networkAttempts + processAttempts + namespaceAttempts + kernelAttempts + [
-        Attempt("shared memory", reach: "shmget", CJAIL_SHMGET, "0x6a61696c, 4096, 0"),
-        Attempt("shared memory", reach: "semget", CJAIL_SEMGET, "0x6a61696c, 1, 0"),
-        Attempt("shared memory", reach: "msgget", CJAIL_MSGGET, "0x6a61696c, 0"),
+        // SHM_STAT_ANY, SEM_STAT_ANY, MSG_STAT_ANY: an object by its place in the kernel's table.
+        Attempt("shared memory", reach: "shmctl by index", CJAIL_SHMCTL, "0, 15, 0"),
+        Attempt("shared memory", reach: "semctl by index", CJAIL_SEMCTL, "0, 0, 20, 0"),
+        Attempt("shared memory", reach: "msgctl by index", CJAIL_MSGCTL, "0, 13, 0"),
         Attempt("shared memory", reach: "mq_open", CJAIL_MQ_OPEN, "0, 0, 0, 0"),
         // /dev/null is no terminal: the kernel says ENOTTY, the filter EPERM.
         Attempt(

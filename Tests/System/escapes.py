@@ -224,9 +224,6 @@ RESOURCES = {
     "raise its core limit": "ulimit -c 100",
     "make a file of 17 GiB": python("import os; one = open(\"big\", \"w\"); os.unlink(\"big\"); os.truncate(one.fileno(), 17 << 30)"),
     "make a new user namespace": "unshare -U true",
-    "make System V shared memory": "id=$(ipcmk -M 4096) && ipcrm -m ${id##* }",
-    "make a System V semaphore": "id=$(ipcmk -S 1) && ipcrm -s ${id##* }",
-    "make a System V queue": "id=$(ipcmk -Q) && ipcrm -q ${id##* }",
     "make a POSIX queue": python(
         "import ctypes, sys; library = ctypes.CDLL(None); name = b\"agent-escape-%d\" % __import__(\"os\").getpid(); "
         "queue = library.syscall(240, name, 0o102, 0o600, None); "

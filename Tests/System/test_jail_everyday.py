@@ -22,6 +22,9 @@ WORK = {
               gcc -g -fsanitize=address a.c -o a && if ./a 2> seen; then exit 1; fi; grep -q 'detected memory leaks' seen""",
     "ssh-agent": """eval $(ssh-agent) > /dev/null && ssh-keygen -q -t ed25519 -N '' -f k && ssh-add -q k
               ssh-add -l | grep -q ED25519 && kill $SSH_AGENT_PID""",
+    "fakeroot": """touch f && fakeroot -- sh -c 'chown 7:8 f && test "$(stat -c %u:%g f)" = 7:8'""",
+    "ipcmk, ipcs, ipcrm": """id=$(ipcmk -M 4096) && ipcrm -m ${id##* }
+              id=$(ipcmk -S 2) && ipcrm -s ${id##* } && id=$(ipcmk -Q) && ipcrm -q ${id##* }""",
     "ip addr": "ip -o addr show lo | grep -q 127.0.0.1",
     "ip route": "ip route show > /dev/null",
     "node's networkInterfaces": "node -e 'process.exit(require(\"os\").networkInterfaces().lo ? 0 : 1)'",

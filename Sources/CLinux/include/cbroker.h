@@ -73,6 +73,16 @@ int cbroker_take_mapped(int descriptor);
 
 // MARK: Waiting for several at once (epoll)
 
+// MARK: System V objects
+
+enum cbroker_ipc { CBROKER_MEMORY, CBROKER_SEMAPHORES, CBROKER_MESSAGES };
+
+// Makes one without a key. size: bytes of memory, or how many semaphores; mode: the permission bits.
+int cbroker_ipc_make(enum cbroker_ipc kind, uint64_t size, int mode);
+// 1 if it is there, 2 if it is memory that is gone once nobody has it attached, 0 if it is not there.
+int cbroker_ipc_exists(enum cbroker_ipc kind, int id);
+void cbroker_ipc_remove(enum cbroker_ipc kind, int id);
+
 int cbroker_set(void);
 // Watches for input, or for output or an error. `token` must not be 0.
 int cbroker_watch(int set, int descriptor, int for_output, int64_t token);

@@ -196,7 +196,6 @@ enum {
     CJAIL_SETTIMEOFDAY = __NR_settimeofday,
     CJAIL_SHMAT = __NR_shmat,
     CJAIL_SHMCTL = __NR_shmctl,
-    CJAIL_SHMDT = __NR_shmdt,
     CJAIL_SHMGET = __NR_shmget,
     CJAIL_SOCKET = __NR_socket,
     CJAIL_SOCKETPAIR = __NR_socketpair,

@@ -3,7 +3,7 @@ package import Contracts
 import Glibc
 package import LinuxSystem
 
-/// Makes the command's sockets, and decides about each connection, address and listener of theirs.
+/// Makes the command's sockets and System V objects, and decides about each connection, address and listener of theirs.
 ///
 /// The filter hands every socket(2), connect(2), bind(2) and listen(2) of the command to the janitor (seccomp's user
 /// notification). The broker makes the socket itself, gives a copy of the descriptor to the caller and keeps one; what
@@ -34,6 +34,7 @@ package final class Broker {
     /// Sockets that are listening, and that were connected, and are the command's alone since: by inode.
     var listened = RecentInodes()
     var connected = RecentInodes()
+    var objects = SystemVObjects()
     private var nextSweep = Deadline.never
     private var sweepAt = 64
 
@@ -118,7 +119,7 @@ package final class Broker {
         case CJAIL_BIND: bind(call)
         case CJAIL_LISTEN: listen(call)
         // The filter notifies of nothing else.
-        default: _ = finish(call.id, -EPERM)
+        default: if !answerSystemV(call) { _ = finish(call.id, -EPERM) }
         }
     }
 
@@ -128,6 +129,12 @@ package final class Broker {
     func finish(_ id: UInt64, _ result: Int32) -> Bool {
         cbroker_answer(listener.number, id, 0, result < 0 ? -result : 0) == 0
     }
+
+    /// Ends a call with a result that is not 0.
+    func give(_ id: UInt64, _ result: Int32) -> Bool { cbroker_answer(listener.number, id, Int64(result), 0) == 0 }
+
+    /// Removes what of the command would outlive it. To be called when all its processes are gone.
+    package func end() { objects.removeAll() }
 
     func refuse(_ call: cbroker_call, _ kind: JailViolation.Kind, _ target: String, with code: Int32 = EACCES) {
         violations.add(kind, target: target, pid: call.pid, program: Self.program(call.pid))
