@@ -19,7 +19,8 @@ package enum JailGrants {
 
     package static let places: [Place] =
         [Place(path: sharedMemory, access: .readAndWrite)] + devices.map { Place(path: $0, access: .device) }
-        + programs.map { Place(path: $0, access: .readAndExecute) } + kernel.map { Place(path: $0, access: .read) }
+        + programs.map { Place(path: $0, access: .readAndExecute) }
+        + (kernel + packages).map { Place(path: $0, access: .read) }
 
     /// A tmpfs of the pod. Python's multiprocessing and browsers need it.
     package static let sharedMemory = "/dev/shm"
@@ -36,6 +37,9 @@ package enum JailGrants {
 
     package static let kernel = ["/proc", "/sys"]
 
+    /// What the image's package managers know of it: `dpkg -l`, `apt list`, `rpm -qa`. Not debconf, which holds passwords.
+    package static let packages = ["/var/lib/dpkg", "/var/lib/apt", "/var/cache/apt", "/var/lib/rpm"]
+
     /// What holds files of the image or of the kernel that are not to be written.
-    package static let systemFolders = programs + kernel
+    package static let systemFolders = programs + kernel + packages
 }

@@ -55,8 +55,8 @@ extension Confinement {
     private static func readByAll(_ folders: Folders, _ environment: [String: String]) -> [String] {
         let named = ["SSL_CERT_DIR", "AGENT_CONFIG"].compactMap { environment[$0] }
         // The resolver's file where it is a link out of /etc.
-        return JailGrants.kernel + [RotatedVolume.mount(of: folders.secrets), canonicalPath("/etc/resolv.conf")] + named
-            + authorities(folders, environment)
+        let own = [RotatedVolume.mount(of: folders.secrets), canonicalPath("/etc/resolv.conf")]
+        return JailGrants.kernel + JailGrants.packages + own + named + authorities(folders, environment)
     }
 
     /// The certificates as curl and OpenSSL are told of them, with the folder that the file lies in: it may be replaced, by

@@ -104,6 +104,8 @@ def test_a_port_that_is_taken_is_78(new_job):
         job.change(AGENT_LISTEN="127.0.0.1:%d" % taken.getsockname()[1])
         found, _ = examine(job, 78)
         assert "Address already in use" in found["port"]["text"] and "AGENT_LISTEN" in found["port"]["remedy"]
+    # Any that is free.
+    job.change(AGENT_LISTEN="127.0.0.1:0")
     assert examine(job, 0)[0]["port"]["verdict"] == "good"
 
 

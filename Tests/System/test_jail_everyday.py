@@ -5,7 +5,9 @@ import re
 import pytest
 
 from jailed import python
+from job_ends import end_well
 from outside_servers import granted  # noqa: F401 (a fixture)
+from turns import execute, job_of, turn
 
 WORK = {
     "strace": "strace -f -o trace /bin/true && grep -q 'exited with 0' trace",
@@ -25,6 +27,7 @@ WORK = {
     "fakeroot": """touch f && fakeroot -- sh -c 'chown 7:8 f && test "$(stat -c %u:%g f)" = 7:8'""",
     "ipcmk, ipcs, ipcrm": """id=$(ipcmk -M 4096) && ipcrm -m ${id##* }
               id=$(ipcmk -S 2) && ipcrm -s ${id##* } && id=$(ipcmk -Q) && ipcrm -q ${id##* }""",
+    "dpkg and apt": "dpkg -l bash | grep -q '^ii' && apt list --installed 2>/dev/null | grep -q '^bash/'",
     "ip addr": "ip -o addr show lo | grep -q 127.0.0.1",
     "ip route": "ip route show > /dev/null",
     "node's networkInterfaces": "node -e 'process.exit(require(\"os\").networkInterfaces().lo ? 0 : 1)'",
@@ -140,3 +143,12 @@ def test_a_call_that_a_tracer_has_changed_goes_through_the_filter_again(workspac
     """kcmp(2) on itself: without the jail it says 0, equal."""
     assert workspace.bare(python(CHANGE)).code == 0
     assert workspace.run(python(CHANGE)).code == 101, "EPERM of the filter"
+
+
+def test_in_the_loop_it_works_too(new_job):
+    """The loop's own domain lies around that of its commands."""
+    job = new_job(job_of(*[turn(execute(f"mkdir {name} && cd {name}\n{WORK[work]}")) for name, work in (
+        ("a", "strace"), ("b", "dpkg and apt"), ("c", "ip addr"), ("d", "fakeroot"), ("e", "git push to a path"))]))
+    journal = end_well(job)
+    outcomes = {event["call"]: event["outcome"] for event in journal.of("call_finished")}
+    assert [outcomes[f"{number}.0"] for number in range(2, 7)] == ["done"] * 5, journal.results("execute")
