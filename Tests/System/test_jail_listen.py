@@ -1,5 +1,6 @@
 """Servers that a jailed command starts: who reaches them, and that they are nobody else's door."""
 import contextlib
+import errno
 import os
 import socket
 import subprocess
@@ -81,16 +82,52 @@ def test_a_server_is_not_reached_from_outside_nor_by_another_command(workspace):
     process = workspace.start(python("""
 import socket, time
 s = socket.create_server(("0.0.0.0", 0))
-print(s.getsockname()[1], flush=True)
+print(*s.getsockname(), flush=True)
 time.sleep(1000)
 """), listen="loopback")
-    port = int(process.stdout.readline())
+    own, port = process.stdout.readline().split()
     for host in ("127.0.0.1", "::1", socket.gethostname()):
         with pytest.raises(OSError):
             socket.create_connection((host, port), timeout=10)
+    # To another command it is nobody: told as the kernel tells it, unless its own address is asked for.
     other = workspace.run(fetch(port), listen="loopback")
-    assert other.code == 7 and other.refused[0]["refused"] == "connect"
+    assert other.code == 7 and other.refused == [], other
+    there = python(f"import socket; print(socket.socket().connect_ex(('{own}', {port})))")
+    other = workspace.run(there, listen="loopback")
+    assert other.out == f"{errno.ECONNREFUSED}\n" and other.refused[0]["target"] == f"{own}:{port}", other
     process.kill()
+
+
+def test_who_waits_for_his_own_server_is_told_of_no_refusal(workspace):
+    done = workspace.run(python("""
+import errno, os, socket, time
+asked, go = os.pipe()
+free = socket.create_server(("127.0.0.1", 0))
+port = free.getsockname()[1]
+free.close()
+if os.fork() == 0:
+    os.read(asked, 1)
+    server = socket.create_server(("127.0.0.1", port))
+    server.accept()
+    os._exit(0)
+seen = set()
+while (code := socket.socket().connect_ex(("127.0.0.1", port))) != 0:
+    seen.add(code)
+    os.write(go, b"x")
+    time.sleep(0.01)
+print(seen == {errno.ECONNREFUSED})
+"""), listen="loopback")
+    assert done.code == 0 and done.out == "True\n" and done.refused == [], done
+
+
+def test_somebody_elses_server_on_the_loopback_is_a_refusal_that_is_told(workspace):
+    for host, family in (("127.0.0.1", socket.AF_INET), ("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6)):
+        with socket.create_server((host, 0), family=family) as server:
+            port = server.getsockname()[1]
+            there = python(f"import socket; print(socket.socket().connect_ex(('127.0.0.1', {port})))")
+            done = workspace.run(there, listen="loopback")
+            assert done.out == f"{errno.ECONNREFUSED}\n", done
+            assert [one["target"] for one in done.refused] == [f"127.0.0.1:{port}"], (host, done)
 
 
 def test_a_port_of_the_commands_own_never_leads_to_the_hosts(workspace):

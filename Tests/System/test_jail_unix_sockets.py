@@ -34,6 +34,41 @@ os.read(0, 1) or __import__("time").sleep(100000)
     return workspace
 
 
+def test_a_client_that_has_bound_a_name_is_accepted_once_and_seen_by_it(workspace):
+    done = workspace.run(python("""
+import socket
+for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+    for path, name in (("server", "client"), ("\\0server", "\\0client")):
+        path, name = path + str(int(kind)), name + str(int(kind))
+        server = socket.socket(socket.AF_UNIX, kind)
+        server.bind(path)
+        server.listen(5)
+        client = socket.socket(socket.AF_UNIX, kind)
+        client.bind(name)
+        client.connect(path)
+        client.sendall(b"hello")
+        accepted, peer = server.accept()
+        assert peer == (name if name[0] != chr(0) else name.encode()), peer
+        assert accepted.recv(10) == b"hello"
+        server.setblocking(False)
+        try: raise SystemExit(f"accepted twice: {server.accept()}")
+        except BlockingIOError: pass
+print("once")
+"""))
+    assert done.out == "once\n", done
+
+
+def test_a_name_of_its_own_opens_nobody_elses_server(foreign):
+    done = foreign.run(python("""
+import os, socket
+client = socket.socket(socket.AF_UNIX)
+client.bind("client")
+client.connect(os.environ["TMPDIR"] + "/stream")
+"""))
+    assert done.code == 1 and "PermissionError" in done.err, done
+    assert [one["refused"] for one in done.refused] == ["connect-unix"], done
+
+
 def test_the_commands_own_unix_sockets_work(workspace):
     script = python("""
 import os, socket, tempfile, threading

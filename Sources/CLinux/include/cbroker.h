@@ -66,8 +66,17 @@ int cbroker_is_connected(int descriptor);
 // The options that a Unix socket can have been given before it is connected.
 void cbroker_copy_options(int from, int to);
 // What listens on exactly this IPv4 address (network order) and port: 4 for a socket of IPv4, 6 for one of IPv6 that has
-// the address as a mapped one, 0 for none.
+// the address as a mapped one, 0 for none. For kernels without sock_diag(7): it reads through all TCP sockets.
 int cbroker_listening_family(const unsigned char address[4], int port);
+// A socket to ask the kernel for sockets by (sock_diag(7)).
+int cbroker_diagnosis(void);
+// What takes connections to an address of 4 or 16 bytes (network order): 4 for a socket of IPv4, 6 for one of IPv6, 0 for
+// none. is_exact: whether it stands on that address alone, not on "any". Microseconds, however many sockets there are.
+int cbroker_find_listener(int diagnosis, const unsigned char *address, int length, int port, int *is_exact);
+// The inode of the Unix socket that listens: at the file that `place` was opened for, or, if that is negative, at an
+// abstract name (its bytes with the leading zero). 0: none, or one whose file system gives its files other numbers than
+// stat(2) says.
+int64_t cbroker_find_unix_listener(int diagnosis, int place, const unsigned char *name, int length);
 // Switches IPV6_V6ONLY off; whether it was on.
 int cbroker_take_mapped(int descriptor);
 

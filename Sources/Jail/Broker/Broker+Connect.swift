@@ -67,10 +67,16 @@ extension Broker {
             // "Any" as a destination is this host (net/ipv4/route.c): asked and done for the same.
             let target = address.isUnspecified ? real : address
             begin(call, socket, SocketAddress.bytes(target, port: port, scope: scope, family: family))
+        } else if own != nil, real.isLoopback {
+            // To the command the loopback is its own, and nobody listens there. It is told of a refusal only where there is
+            // something to be refused: who waits for his own server to listen meets nothing but the kernel's answer.
+            if isSomebodyElses(real, port) {
+                refuse(call, .connect, SocketAddress.text(real, port), with: ECONNREFUSED)
+            } else {
+                _ = finish(call.id, -ECONNREFUSED)
+            }
         } else {
-            // To the command the loopback is its own, and nobody listens there.
-            let code = own != nil && real.isLoopback ? ECONNREFUSED : EACCES
-            refuse(call, .connect, SocketAddress.text(real, port), with: code)
+            refuse(call, .connect, SocketAddress.text(real, port))
         }
     }
 

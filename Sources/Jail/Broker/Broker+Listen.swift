@@ -124,10 +124,28 @@ extension Broker {
         for socket in mine where !socket.isDropped && socket.bound?.address == own.v4 {
             if address.isV4 || socket.family == AF_INET6 { return own.v4 }
         }
-        func family(_ address: IPAddress) -> Int32 { cbroker_listening_family(address.bytes, Int32(port)) }
+        func family(_ address: IPAddress) -> Int32 { listeningFamily(address, port) }
         if address == own.v6 || !address.isV4, family(own.v6) != 0 { return own.v6 }
         let dual = family(own.v4)
         return dual == 6 || dual == 4 && address.isV4 ? own.v4 : nil
+    }
+
+    /// Of what listens on exactly this address, 4 or 6; 0 for nothing.
+    private func listeningFamily(_ address: IPAddress, _ port: UInt16) -> Int32 {
+        var isExact: Int32 = 0
+        let family = cbroker_find_listener(diagnosis.number, address.bytes, 4, Int32(port), &isExact)
+        if family < 0 { return cbroker_listening_family(address.bytes, Int32(port)) }
+        return isExact == 1 ? family : 0
+    }
+
+    /// Whether somebody outside of the job takes connections to this port, at this address or elsewhere on the pod's
+    /// loopback. Where the kernel does not say, it is taken to be so.
+    func isSomebodyElses(_ address: IPAddress, _ port: UInt16) -> Bool {
+        [address, IPAddress("127.0.0.1"), IPAddress("::1")].compactMap(\.self).contains { address in
+            var isExact: Int32 = 0
+            let length = Int32(address.bytes.count)
+            return cbroker_find_listener(diagnosis.number, address.bytes, length, Int32(port), &isExact) != 0
+        }
     }
 
     private func isHeld(_ socket: BrokeredSocket) -> Bool {

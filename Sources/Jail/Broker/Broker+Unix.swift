@@ -90,6 +90,14 @@ extension Broker {
             _ = finish(connection.call.id, -EINVAL)
             return
         }
+        if cbroker_has_name(socket.descriptor) == 1, isOwnServer(connection) {
+            let result = cbroker_connect(socket.descriptor, connection.address, Int32(connection.address.count))
+            if wait(connection, socket, result) { return }
+            if result == 0 { drop(socket) }
+            connection.close()
+            _ = finish(connection.call.id, result)
+            return
+        }
         let number = cbroker_socket(AF_UNIX, socket.type | SocketType.nonBlocking, 0)
         guard number >= 0 else {
             connection.close()
@@ -98,15 +106,7 @@ extension Broker {
         }
         let fresh = Descriptor(adopting: number)
         let result = cbroker_connect(number, connection.address, Int32(connection.address.count))
-        if result == -EAGAIN, !socket.isNonBlocking, cbroker_has_signal(connection.call.pid) == 1 {
-            connection.close()
-            _ = finish(connection.call.id, -EINTR)
-            return
-        }
-        if result == -EAGAIN, !socket.isNonBlocking {
-            queued.append(connection)
-            return
-        }
+        if wait(connection, socket, result) { return }
         defer { connection.close() }
         // Landlock's scope, and EACCES by the file's mode, are refusals of the jail as well.
         guard result == 0 ? cbroker_listened(number) == 1 : result != -EPERM else {
@@ -118,6 +118,30 @@ extension Broker {
             return
         }
         hand(fresh.number, to: connection, socket)
+    }
+
+    /// Whether the call has to wait for a place in a backlog that is full, or was interrupted while it did.
+    private func wait(_ connection: QueuedConnection, _ socket: BrokeredSocket, _ result: Int32) -> Bool {
+        guard result == -EAGAIN, !socket.isNonBlocking else { return false }
+        if cbroker_has_signal(connection.call.pid) == 1 {
+            connection.close()
+            _ = finish(connection.call.id, -EINTR)
+        } else {
+            queued.append(connection)
+        }
+        return true
+    }
+
+    /// Whether it is known, without a connection, that a listener is the command's own: the caller has bound a name of its
+    /// own, which only its own socket can show to the peer, and who accepts must see it once.
+    ///
+    /// A file's socket stays the same, and an abstract name can be taken only by one of the same domain. Not known where
+    /// the kernel does not say, or of a listener that 64 others have followed: then `hand` connects twice.
+    private func isOwnServer(_ connection: QueuedConnection) -> Bool {
+        let inode = Array(connection.address.dropFirst(2)).withUnsafeBufferPointer {
+            cbroker_find_unix_listener(diagnosis.number, connection.place, $0.baseAddress, Int32($0.count))
+        }
+        return inode > 0 && listened.contains(inode)
     }
 
     private func hand(_ fresh: Int32, to connection: QueuedConnection, _ socket: BrokeredSocket) {

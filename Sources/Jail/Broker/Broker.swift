@@ -34,6 +34,8 @@ package final class Broker {
     /// Sockets that are listening, and that were connected, and are the command's alone since: by inode.
     var listened = RecentInodes()
     var connected = RecentInodes()
+    /// By which the kernel says who listens; -1 where it does not.
+    let diagnosis: Descriptor
     var objects = SystemVObjects()
     private var nextSweep = Deadline.never
     private var sweepAt = 64
@@ -56,6 +58,7 @@ package final class Broker {
         guard result == 0 else { throw SystemError("epoll_ctl", code: -result) }
         self.listener = listener
         self.events = events
+        diagnosis = Descriptor(adopting: max(-1, cbroker_diagnosis()))
         policy = request.network
         own = request.listening.own
         grants = BrokerFolders(request)
