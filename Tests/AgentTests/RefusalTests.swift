@@ -2,6 +2,7 @@ import Agent
 import AgentFixtures
 import Contracts
 import Events
+import Glibc
 import LinuxSystem
 import Testing
 
@@ -89,6 +90,45 @@ struct RefusalTests {
     ])
     func `where nothing is known nothing is said`(line: String) {
         #expect(words(output: line) == [])
+    }
+
+    @Test(arguments: [
+        ("/usr/bin/ld: cannot open output file prog: Permission denied", "prog"),
+        ("touch: cannot touch 'new': Permission denied", "new"),
+        ("bash: line 1: out.txt: Permission denied", "out.txt"),
+        ("/bin/sh: 1: cannot create build/x: Permission denied", "build/x"),
+        ("PermissionError: [Errno 13] Permission denied: 'a.pyc'", "a.pyc"),
+        ("Error: EACCES: permission denied, mkdir 'node_modules'", "node_modules"),
+        ("mkdir: cannot create directory \u{2018}a\u{2019}: Permission denied", "a"),
+    ])
+    func `while planning a name without a path is told that the project is read-only`(line: String, name: String) {
+        let told = "the project tree is read-only in the strategic phase (\(name)); write below $HOME or $TMPDIR"
+        #expect(words(output: line, profile: .strategic) == [told])
+        #expect(words(output: line) == [])
+    }
+
+    @Test(arguments: [
+        "ssh: Permission denied (publickey)", "Permission denied", "bash: line 1: ./run: Permission denied",
+    ])
+    func `while planning nothing is said of what is no writing`(line: String) throws {
+        try folder.write("project/run", "no program")
+        #expect(words(output: line, profile: .strategic) == [])
+    }
+
+    @Test func `a file of the image that nobody but root reads is the kernel's refusal`() throws {
+        let told = words(output: "cat: /etc/shadow: Permission denied")
+        #expect(told == (access("/etc/shadow", R_OK) == 0 ? told : []))
+        try #require(getuid() == 0 || told.isEmpty)
+    }
+
+    @Test func `tracing somebody else, and a way out by dots, are told`() {
+        #expect(
+            words(output: "strace: attach: ptrace(PTRACE_SEIZE, 1): Operation not permitted")
+                == ["a command can trace only what it has started itself"])
+        let out = words(output: "cp: cannot create regular file '../x': Permission denied")
+        #expect(out.count == 1 && out[0].contains("lies outside what a command may reach"))
+        let moved = words(output: "mv: cannot move 'f' to '/var/f': Invalid cross-device link")
+        #expect(moved.count == 1 && moved[0].contains("/var/f lies outside"))
     }
 
     @Test func `of a path inside nothing is said, but that the project is read-only while planning`() {

@@ -1,11 +1,14 @@
 import Contracts
+import Glibc
 import LinuxSystem
 
 /// Words for paths that a command was refused, taken from its output: Landlock says only EACCES, and only to the program.
 ///
 /// What it says is about the path alone and true whatever the reason was: that it lies outside what the command may
-/// write, or reach at all. It says nothing about paths inside, where the reason is another one. Bounded: it looks at the
-/// lines with the words of the two errors, at 512 bytes of each, and gives at most `limit` sentences.
+/// write, or reach at all. It says nothing about paths inside, where the reason is another one, nor of a file of the image
+/// that the kernel would not show to this user without a jail. Of a path that is not absolute it knows only that the
+/// project tree is read-only in the strategic phase. Bounded: it looks at the lines with the words of the errors, at 512
+/// bytes of each, and gives at most `limit` sentences.
 struct FileRefusals {
     let folders: Folders
     let profile: JailProfile
@@ -13,37 +16,76 @@ struct FileRefusals {
     static let limit = 5
     private static let lineLimit = 512
     /// As strerror(3) has them in the C locale, which commands run in; in lower case.
-    private static let complaints = ["permission denied", "read-only file system"]
+    private static let complaints = ["permission denied", "read-only file system", "invalid cross-device link"]
     /// Around a path in what programs print: 'p', "p", `p', ‘p’, and brackets.
     private static let marks: Set<Unicode.Scalar> = [
         "'", "\"", "`", "\u{2018}", "\u{2019}", "(", ")", "[", "]", "<", ">",
     ]
 
     func sentences(of output: String) -> [String] {
-        var paths: [String] = []
+        var result: [String] = []
         // By scalars: "\r\n" is one Character.
         for line in output.unicodeScalars.split(separator: "\n") {
-            guard let path = Self.path(in: line.prefix(Self.lineLimit)) else { continue }
-            let real = canonicalPath(path)
-            guard !paths.contains(real), sentence(about: real) != nil else { continue }
-            paths.append(real)
-            if paths.count == Self.limit { break }
+            let text = String(String.UnicodeScalarView(line.prefix(Self.lineLimit)))
+            guard let words = sentence(ofLine: text), !result.contains(words) else { continue }
+            result.append(words)
+            if result.count == Self.limit { break }
         }
-        return paths.compactMap(sentence)
+        return result
     }
 
-    /// The absolute path that a line complains about: the last before the complaint, or else the first after it.
-    static func path(in line: some Collection<Unicode.Scalar>) -> String? {
-        let text = String(String.UnicodeScalarView(line))
+    private func sentence(ofLine text: String) -> String? {
         let lower = text.lowercased()
+        if lower.contains("ptrace"), lower.contains("operation not permitted") {
+            return "a command can trace only what it has started itself"
+        }
         // Lowercasing keeps the number of bytes of ASCII; other text may shift, and then no path is found there.
         guard lower.utf8.count == text.utf8.count,
-            let found = complaints.compactMap({ position(of: $0, in: lower) }).min()
+            let found = Self.complaints.compactMap({ Self.position(of: $0, in: lower) }).min()
         else { return nil }
         let bytes = Array(text.utf8)
-        let before = paths(in: String(decoding: bytes[..<found], as: UTF8.self))
-        return before.last ?? paths(in: String(decoding: bytes[found...], as: UTF8.self)).first
+        let before = Self.withoutSpeaker(String(decoding: bytes[..<found], as: UTF8.self))
+        let after = String(decoding: bytes[found...], as: UTF8.self)
+        // The last path before the complaint, or else the first after it.
+        if let path = Self.paths(in: before).last ?? Self.paths(in: after).first {
+            return sentence(about: canonicalPath(path))
+        }
+        guard let path = Self.relativePath(before, after), !path.hasPrefix("/") else { return nil }
+        if path.hasPrefix("../") { return sentence(about: canonicalPath(folders.project + "/" + path)) }
+        guard profile == .strategic, isAboutWriting(path, lower) else { return nil }
+        return "the project tree is read-only in the strategic phase (\(printable(path))); \(advice)"
     }
+
+    /// A line without the program that speaks at its beginning: `/usr/bin/ld: cannot open output file a`.
+    private static func withoutSpeaker(_ text: String) -> String {
+        guard text.hasPrefix("/"), let colon = text.firstIndex(of: ":") else { return text }
+        let rest = text[text.index(after: colon)...]
+        return rest.contains { $0 != ":" && !$0.isWhitespace } ? String(rest) : text
+    }
+
+    /// The name that a line without an absolute path complains about: in quotation marks after the complaint, as Python and
+    /// node have it, or else the last word before it.
+    private static func relativePath(_ before: String, _ after: String) -> String? {
+        let quotes: Set<Character> = ["'", "\""]
+        if let start = after.firstIndex(where: quotes.contains) {
+            return after[after.index(after: start)...].split(whereSeparator: quotes.contains).first.map(String.init)
+        }
+        let words = before.unicodeScalars.split {
+            marks.contains($0) || $0.properties.isWhitespace || $0 == ":" || $0 == ","
+        }
+        return words.last.map { String(String.UnicodeScalarView($0)) }
+    }
+
+    /// Whether a refusal in the project tree can be taken for that of writing there: `ssh: Permission denied` is none, nor
+    /// that of a script which nobody has made executable.
+    private func isAboutWriting(_ path: String, _ line: String) -> Bool {
+        let file = folders.project + "/" + path
+        if path.hasPrefix("./"), access(file, F_OK) == 0, access(file, X_OK) != 0 { return false }
+        return path.contains("/") || path.contains(".") || access(file, F_OK) == 0
+            || Self.verbs.contains { line.contains($0) }
+    }
+
+    private static let verbs = ["cannot", "can't", "could not", "unable", "failed to", "errno", "eacces", ": line "]
 
     private static func position(of words: String, in text: String) -> Int? {
         let words = Array(words.utf8)
@@ -77,19 +119,22 @@ struct FileRefusals {
         return result
     }
 
+    private var advice: String {
+        profile == .tactical ? "write below \(folders.project), $HOME or $TMPDIR" : "write below $HOME or $TMPDIR"
+    }
+
     /// Nil for a path of which nothing can be said.
     private func sentence(about path: String) -> String? {
         let name = printable(path)
         let writable =
             [folders.home, folders.temporary, JailGrants.sharedMemory] + (profile == .tactical ? [folders.project] : [])
         if writable.contains(where: { isPath(path, inside: $0) }) || isPath(path, inside: "/dev") { return nil }
-        let advice =
-            profile == .tactical
-            ? "write below \(folders.project), $HOME or $TMPDIR" : "write below $HOME or $TMPDIR"
         if isPath(path, inside: folders.project) {
             return "\(name) lies in the project tree, which is read-only in the strategic phase; \(advice)"
         }
         if JailGrants.systemFolders.contains(where: { isPath(path, inside: $0) }) {
+            // Not for this user, jail or not: /etc/shadow. (Landlock has no hook for access(2).)
+            if access(path, F_OK) == 0, access(path, R_OK) != 0 { return nil }
             return "\(name) lies outside what a command may write; \(advice)"
         }
         return "\(name) lies outside what a command may reach; read and \(advice)"
