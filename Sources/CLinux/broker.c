@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static int outcome(long result) { return result < 0 ? -errno : (int)result; }
@@ -144,37 +145,51 @@ int64_t cbroker_socket_inode(int pid, int descriptor) {
     return inode_of(AT_FDCWD, path);
 }
 
-static void mark_held(int processes, const char *pid, const int64_t *inodes, unsigned char *held, int count) {
+static int64_t microseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+// Whether it came to the end before `until`.
+static int mark_held(int processes, const char *pid, const int64_t *inodes, unsigned char *held, int count, int64_t until) {
     char path[64];
     snprintf(path, sizeof path, "%.20s/fd", pid);
     int folder = openat(processes, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) return;
+    if (folder < 0) return 1;
     DIR *descriptors = fdopendir(folder);
     if (descriptors == NULL) {
         close(folder);
-        return;
+        return 1;
     }
-    for (struct dirent *entry; (entry = readdir(descriptors)) != NULL;) {
+    int in_time = 1;
+    unsigned looked = 0;
+    for (struct dirent *entry; in_time && (entry = readdir(descriptors)) != NULL;) {
+        if (++looked % 64 == 0) in_time = microseconds() < until;
         int64_t inode = entry->d_name[0] == '.' ? -1 : inode_of(folder, entry->d_name);
         if (inode < 0) continue;
         for (int i = 0; i < count; i++) held[i] |= inodes[i] == inode;
     }
     closedir(descriptors);
+    return in_time;
 }
 
-void cbroker_find_held(const int64_t *inodes, unsigned char *held, int count) {
+void cbroker_find_held(const int64_t *inodes, unsigned char *held, int count, int64_t budget) {
     DIR *processes = opendir("/proc");
     // What cannot be told is taken to be so: the socket is kept.
     memset(held, processes == NULL, (size_t)count);
     if (processes == NULL) return;
     char self[16];
     snprintf(self, sizeof self, "%d", (int)getpid());
-    for (struct dirent *entry; (entry = readdir(processes)) != NULL;) {
+    int64_t until = microseconds() + budget;
+    int in_time = 1;
+    for (struct dirent *entry; in_time && (entry = readdir(processes)) != NULL;) {
         char first = entry->d_name[0];
         if (first < '1' || first > '9' || strcmp(entry->d_name, self) == 0) continue;
-        mark_held(dirfd(processes), entry->d_name, inodes, held, count);
+        in_time = mark_held(dirfd(processes), entry->d_name, inodes, held, count, until) && microseconds() < until;
     }
     closedir(processes);
+    if (!in_time) memset(held, 1, (size_t)count);
 }
 
 int cbroker_process_link(int pid, const char *name, char *buffer, int size) {

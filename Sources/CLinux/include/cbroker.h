@@ -40,8 +40,9 @@ int cbroker_is_waiting(int listener, uint64_t id);
 // What /proc calls a descriptor of a process: the inode of a socket; -EBADF, -ENOTSOCK, or why it cannot be seen.
 int64_t cbroker_socket_inode(int pid, int descriptor);
 // Marks in `held` which of the sockets are open in some process but ours. It looks through the descriptors of every
-// process that we may look into: those of the command, and few others.
-void cbroker_find_held(const int64_t *inodes, unsigned char *held, int count);
+// process that we may look into: those of the command, and few others. It ends after `budget` microseconds; all are marked
+// then.
+void cbroker_find_held(const int64_t *inodes, unsigned char *held, int count, int64_t budget);
 // Whether a descriptor of a process is closed when it executes a program.
 int cbroker_closes_on_exec(int pid, int descriptor);
 // A link of /proc/<pid> (cwd), or a file of it (comm): how many bytes were put into `buffer`.

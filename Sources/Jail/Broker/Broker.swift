@@ -45,6 +45,11 @@ package final class Broker {
     /// Calls in one go, so that the janitor looks at its time limits in between.
     private static let turn = 64
     private static let sweepInterval: Int64 = 1000
+    /// For one look at who holds what, in microseconds; what is not found by then is kept. A command that has opened
+    /// hundreds of thousands of descriptors delays neither its time limit nor its memory's.
+    private static let sweepBudget: Int64 = 10_000
+    /// For one turn, in milliseconds, beside the call that it is at.
+    private static let turnTime: Int64 = 10
     /// Between two looks at whether a caller whose connection takes long has a signal to handle, in milliseconds.
     private static let signalPause: Int64 = 50
     private static let listenerToken = Int64.max
@@ -87,7 +92,8 @@ package final class Broker {
 
     /// Does what there is to do now, without waiting.
     package func serve() {
-        for _ in 0..<Self.turn {
+        let end = Deadline.after(milliseconds: Self.turnTime)
+        for _ in 0..<Self.turn where !end.hasPassed {
             let token = cbroker_next(events.number)
             if token == 0 { break }
             if token == -Self.listenerToken {
@@ -176,7 +182,7 @@ package final class Broker {
     func sweep() {
         let inodes = sockets.map(\.inode)
         var held = [UInt8](repeating: 0, count: inodes.count)
-        if !inodes.isEmpty { cbroker_find_held(inodes, &held, Int32(inodes.count)) }
+        if !inodes.isEmpty { cbroker_find_held(inodes, &held, Int32(inodes.count), Self.sweepBudget) }
         for (socket, held) in zip(sockets, held) where held == 0 && socket.waiting == nil { drop(socket) }
         sweepAt = max(64, sockets.count * 2)
         nextSweep = sockets.isEmpty ? .never : .after(milliseconds: Self.sweepInterval)
