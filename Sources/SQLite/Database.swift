@@ -133,7 +133,22 @@ package final class Database {
     package func transaction<Failure: Error>(
         mapping: (SQLiteError) -> Failure, _ body: () throws(Failure) -> Void
     ) throws(Failure) {
-        try step("BEGIN IMMEDIATE", mapping)
+        try transaction("BEGIN IMMEDIATE", mapping, body)
+    }
+
+    /// Runs `body`, which only reads: all that it reads is of one moment, whoever writes meanwhile.
+    ///
+    /// - Throws: as `transaction`.
+    package func reading<Failure: Error>(
+        mapping: (SQLiteError) -> Failure, _ body: () throws(Failure) -> Void
+    ) throws(Failure) {
+        try transaction("BEGIN", mapping, body)
+    }
+
+    private func transaction<Failure: Error>(
+        _ begin: String, _ mapping: (SQLiteError) -> Failure, _ body: () throws(Failure) -> Void
+    ) throws(Failure) {
+        try step(begin, mapping)
         do throws(Failure) {
             try body()
             try step("COMMIT", mapping)

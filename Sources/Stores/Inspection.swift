@@ -4,14 +4,20 @@ import SQLite
 /// What is checked of a checkpoint each time it is opened, over a connection of its own, so that it can be done beside the
 /// reading: SQLite's own structure, that the journal has no gap up to the head, and that events are as they were written.
 enum Inspection {
-    /// What is wrong with the file, nil if nothing is. Of the events, those up to `last` are looked at.
+    /// What is wrong with the file, nil if nothing is. Of the events, those up to `last` are looked at. All of it is of one
+    /// moment: an owner that is writing meanwhile would pass for a gap.
     static func damage(of path: String, eventsTo last: Int64) -> StoreError? {
         do throws(SQLiteError) {
             let database = try Database(path: path, mode: .readOnly)
-            try checkStructure(of: database)
-            if let gap = try gap(in: database, path: path) { return gap }
-            guard let seq = try EventDigest.firstDamaged(in: database, after: 0, through: last) else { return nil }
-            return StoreError(.unusable, "the journal in \(path): \(EventDigest.damage(of: seq))")
+            var found: StoreError?
+            try database.reading(mapping: { $0 }) { () throws(SQLiteError) in
+                try checkStructure(of: database)
+                found = try gap(in: database, path: path)
+                guard found == nil, let seq = try EventDigest.firstDamaged(in: database, after: 0, through: last)
+                else { return }
+                found = StoreError(.unusable, "the journal in \(path): \(EventDigest.damage(of: seq))")
+            }
+            return found
         } catch {
             return SQLiteCheckpointStore.failure(error, path)
         }

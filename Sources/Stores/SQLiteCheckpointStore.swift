@@ -132,7 +132,15 @@ package final class SQLiteCheckpointStore: CheckpointStore {
 
     /// Events before a snapshot must be as they were written all the same, or the damage would be found only by those who
     /// look at them; those up to `inspected` are somebody else's to look at.
+    ///
+    /// Of one moment: another start may take the job over between two looks, and its epoch in the journal with an older one
+    /// in the head would pass for damage.
     private func load(inspectedTo inspected: Int64) throws(StoreError) {
+        let map = { [path] (error: SQLiteError) in Self.failure(error, path) }
+        try database.reading(mapping: map) { () throws(StoreError) in try loadAll(inspectedTo: inspected) }
+    }
+
+    private func loadAll(inspectedTo inspected: Int64) throws(StoreError) {
         let state: JobState
         let epoch: Int64
         let damaged: Int64?
@@ -175,7 +183,7 @@ package final class SQLiteCheckpointStore: CheckpointStore {
             } catch {
                 throw map(error)
             }
-            if loaded == nil { try load(inspectedTo: 0) }
+            if loaded == nil { try loadAll(inspectedTo: 0) }
             do throws(SQLiteError) {
                 try database.run("UPDATE head SET epoch = epoch + 1")
                 epoch = try database.integer("SELECT epoch FROM head") ?? 0

@@ -21,6 +21,20 @@ struct SQLiteCheckpointStoreTests {
         return ledger.state
     }
 
+    @Test func `a look at a journal that others are just taking over finds no damage`() throws {
+        _ = try begun()
+        let path = path
+        let owners = ThreadResult {
+            for _ in 0..<300 {
+                guard let store = try? SQLiteCheckpointStore(path: path, job: "j") else { return false }
+                guard (try? Ledger(store: store, version: "test", host: "test")) != nil else { return false }
+            }
+            return true
+        }
+        for _ in 0..<300 { #expect(try opening() == nil) }
+        #expect(owners.wait())
+    }
+
     private func opening() throws -> StoreError? {
         do throws(StoreError) {
             _ = try SQLiteCheckpointStore(path: path, job: "j")

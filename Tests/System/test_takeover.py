@@ -87,11 +87,14 @@ def test_an_owner_that_was_stopped_within_a_commit_keeps_the_job_from_others_unt
         assert len(trial.check(ended=True).of("acquired")) == 1
 
 
-def test_two_starts_at_the_same_time_leave_one_owner(model):
+@pytest.mark.parametrize("starts", [3, *[6] * 8])
+def test_starts_at_the_same_time_leave_one_owner_and_its_journal(model, starts):
     with Trial(model) as trial:
-        runs = [trial.start() for _ in range(3)]
+        runs = [trial.start() for _ in range(starts)]
         deadline = time.monotonic() + HANGS
         codes = [run.wait(timeout=deadline - time.monotonic()) for run in runs]
         trial.kill_all()
         assert set(codes) <= {0, 75} and 0 in codes, (codes, trial.said())
+        # None of them has taken for damage what another was just writing.
+        assert list(trial.database.parent.glob("*.damaged-*")) == [], trial.said()
         trial.check(ended=True)
