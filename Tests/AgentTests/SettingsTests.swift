@@ -335,6 +335,25 @@ struct SecretsTests {
         #expect { try Secrets(folder: "/no/such/folder") } throws: { ($0 as? StartError)?.exit == .notPermitted }
     }
 
+    @Test func `a file of more than 64 KiB is no secret, and refused`() throws {
+        #expect(try key(["anthropic-api-key": "k", "big": String(repeating: "x", count: 64 << 10)]) == "anthropic k")
+        #expect { try key(["anthropic-api-key": "k", "big": String(repeating: "x", count: (64 << 10) + 1)]) } throws: {
+            ($0 as? StartError)?.exit == .notPermitted && "\($0)".contains("big")
+        }
+    }
+
+    @Test func `a task's file has at most 1 MiB`() throws {
+        let folder = try TemporaryFolder()
+        func refusal(_ size: Int) throws -> String? {
+            try folder.write("task", String(repeating: "x", count: size))
+            let settings = try Settings(
+                environment: ["JOB_ID": "j", "AGENT_TASK_FILE": folder.path + "/task", "WORKSPACE_PATH": "/srv/w"])
+            do { return try settings.readTask() == nil ? "none" : nil } catch { return "\(error)" }
+        }
+        #expect(try refusal(1 << 20) == nil)
+        #expect(try refusal((1 << 20) + 1)?.contains("accepted: a file of at most 1 MiB") == true)
+    }
+
     @Test func `an empty key file and a key in the environment are named`() throws {
         func told(_ files: [String: String], _ environment: [String: String] = [:]) -> String {
             do { return try key(files, environment: environment) } catch { return "\(error)" }
