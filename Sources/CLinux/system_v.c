@@ -7,6 +7,7 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <unistd.h>
 
 // semctl(2): the caller defines it.
 union semun {
@@ -38,13 +39,16 @@ int cbroker_ipc_exists(enum cbroker_ipc kind, int id) {
     }
     // One that may not be looked at any more (IPC_SET takes every right away) is there all the same.
     if (result < 0) return errno == EACCES;
+    if (kind == CBROKER_MEMORY && memory.shm_cpid != getpid()) return 0;
     return memory.shm_perm.mode & SHM_DEST ? 2 : 1;
 }
 
-void cbroker_ipc_remove(enum cbroker_ipc kind, int id) {
+int cbroker_ipc_remove(enum cbroker_ipc kind, int id) {
+    int result = -1;
     switch (kind) {
-    case CBROKER_MEMORY: shmctl(id, IPC_RMID, NULL); break;
-    case CBROKER_SEMAPHORES: semctl(id, 0, IPC_RMID); break;
-    case CBROKER_MESSAGES: msgctl(id, IPC_RMID, NULL); break;
+    case CBROKER_MEMORY: result = shmctl(id, IPC_RMID, NULL); break;
+    case CBROKER_SEMAPHORES: result = semctl(id, 0, IPC_RMID); break;
+    case CBROKER_MESSAGES: result = msgctl(id, IPC_RMID, NULL); break;
     }
+    return result < 0 ? -errno : 0;
 }

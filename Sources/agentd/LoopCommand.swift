@@ -50,7 +50,7 @@ struct LoopCommand: ParsableCommand {
                 throw error
             }
             let ledger = try Ledger(
-                store: (opening ?? wiring.opening()).wait().get(), version: version, host: hostName(),
+                store: (opening ?? wiring.opening()).wait().take(), version: version, host: hostName(),
                 claim: { epoch throws(StoreError) in try snapshots?.claim(epoch, attention: attention) })
             holder = try? Holder(of: settings.folders.database, host: hostName())
             holder?.has(epoch: ledger.epoch, seq: ledger.state.seq)

@@ -29,19 +29,28 @@ struct JobExamination {
     }
 
     private func task(_ settings: Settings) -> [Finding] {
-        // A job that has begun keeps its task.
-        let hasBegun = access(settings.folders.database, F_OK) == 0
-        do throws(StartError) {
+        do {
             _ = try Acceptance.read(settings)
-            if let task = try settings.readTask() {
+            // A job that has begun keeps its task.
+            let hasBegun = access(settings.folders.database, F_OK) == 0
+            let begun = hasBegun ? try Wiring.journal(of: settings.folders).task() : nil
+            if let task = try settings.task(begun: begun) {
                 return [Finding(Self.group, "task", .good, "\(task.text.count) characters by \(task.source)")]
             }
-        } catch {
+            let words =
+                begun == nil ? "one is to come by NATS" : "the job has begun, and keeps the task that it began with"
+            return [Finding(Self.group, "task", .note, words)]
+        } catch let error as StartError {
             return [Finding(Self.group, "task", error)]
+        } catch let error as StoreError {
+            return [
+                Finding(
+                    Self.group, "checkpoint", .bad, "\(error)", remedy: "agent-init verify says more",
+                    exit: LoopEnd(error).exit)
+            ]
+        } catch {
+            return [Finding(Self.group, "task", .bad, "\(error)", remedy: "see the log", exit: .internalError)]
         }
-        if hasBegun { return [Finding(Self.group, "task", .note, "none is set; the job has begun with one")] }
-        if settings.delivery.natsURL != nil { return [Finding(Self.group, "task", .note, "one is to come by NATS")] }
-        return [Finding(Self.group, "task", Settings.missingTask)]
     }
 
     private func credentials(_ settings: Settings) -> [Finding] {
@@ -118,12 +127,17 @@ struct JobExamination {
                 httpProxy: settings.proxy.http, httpsProxy: settings.proxy.https,
                 proxyExceptions: settings.proxy.exceptions, environment: environment)
             var folder: String?
-            if case .folder(let path) = snapshots.store, access(path, F_OK) != 0 { folder = path }
-            defer { if let folder { _ = rmdir(folder) } }
+            if case .folder(let path) = snapshots.store { folder = path }
+            let isNew = folder.map { access($0, F_OK) != 0 } ?? false
+            defer {
+                if let folder {
+                    _ = rmdir(folder + "/doctor")
+                    if isNew { _ = rmdir(folder) }
+                }
+            }
             let store = try makeObjectStore(
                 snapshots.store, secretsFolder: settings.folders.secrets, network: network, limits: .hasty)
             let key = "doctor/\(settings.job.text)-\(UInt64.random(in: .min ... .max))"
-            defer { if let folder { _ = rmdir(folder + "/doctor") } }
             try store.putIfAbsent(Array("agent-init doctor was here\n".utf8), as: key)
             _ = try store.get(key, limit: 100)
             _ = try store.list("jobs/\(settings.job.text)/")

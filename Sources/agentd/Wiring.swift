@@ -8,6 +8,7 @@ import LinuxSystem
 import Providers
 import SecretRedaction
 import Stores
+import Synchronization
 
 /// The one place that names concrete types: which provider, store and tools a job is made of.
 struct Wiring {
@@ -71,20 +72,26 @@ struct Wiring {
         let (path, job, asks) = (settings.folders.database, settings.job.text, settings.asksAfterRestore)
         return ThreadResult {
             Opened(
-                result: Result { () throws(StoreError) in
+                Result { () throws(StoreError) in
                     try SQLiteCheckpointStore.opened(
                         path: path, job: job, version: version, host: hostName(), asks: asks)
                 })
         }
     }
 
-    /// What a thread that opened the checkpoint gives to the one that waited for it.
-    // Unchecked: the store is made on one thread, which has ended when the other gets it (pthread_join), so it is never used
-    // on both. SQLite allows a connection to change threads so (sqlite.org/threadsafe.html, "Multi-thread").
-    struct Opened: @unchecked Sendable {
-        fileprivate let result: Result<SQLiteCheckpointStore, StoreError>
+    /// What a thread that opened the checkpoint hands to the one that waited for it, once. SQLite allows a connection to
+    /// change threads so (sqlite.org/threadsafe.html, "Multi-thread").
+    final class Opened: Sendable {
+        private let result: Mutex<Result<SQLiteCheckpointStore, StoreError>?>
 
-        func get() throws(StoreError) -> any CheckpointStore { try result.get() }
+        fileprivate init(_ result: sending Result<SQLiteCheckpointStore, StoreError>) { self.result = Mutex(result) }
+
+        func take() throws(StoreError) -> any CheckpointStore {
+            guard let result = result.withLock({ $0.take() }) else {
+                throw StoreError(.unusable, "the checkpoint was handed over twice; please report this")
+            }
+            return try result.get()
+        }
     }
 
     /// The task of the configuration, if the job has not begun yet.

@@ -34,12 +34,8 @@ def rotating(new_job, script, api="anthropic", **settings):
     return job, required, lambda key: volume.exchange(**{API_KEYS[api]: key})
 
 
-# MARK: the LLM
-
-
-@APIS
-def test_a_key_that_was_exchanged_is_used_from_the_next_request_on(new_job, api):
-    job, required, exchange = rotating(new_job, WAITS, api)
+def runs_with_the_second_key(job, required, exchange):
+    """Starts the job, exchanges the key while its command waits, and lets it end."""
     run = job.start()
     run.until("the command", lambda: job.file("effects") == "begun\n")
     required.write_text(SECOND)
@@ -47,6 +43,16 @@ def test_a_key_that_was_exchanged_is_used_from_the_next_request_on(new_job, api)
     go(job)
     ended = run.wait()
     assert ended.code == 0, ended
+    return ended
+
+
+# MARK: the LLM
+
+
+@APIS
+def test_a_key_that_was_exchanged_is_used_from_the_next_request_on(new_job, api):
+    job, required, exchange = rotating(new_job, WAITS, api)
+    runs_with_the_second_key(job, required, exchange)
     journal = job.journal()
     journal.check(model=job.model.log())
     assert not journal.of("llm_failed")
@@ -124,13 +130,7 @@ def test_a_key_that_came_while_the_job_ran_is_cut_out_of_the_log_wherever_it_sta
     copy.mkdir()
     job.own(copy)
     job.change(AGENT_LOG_FILE=str(copy / "agent.log"))
-    run = job.start()
-    run.until("the command", lambda: job.file("effects") == "begun\n")
-    required.write_text(SECOND)
-    exchange(SECOND)
-    go(job)
-    ended = run.wait()
-    assert ended.code == 0, ended
+    ended = runs_with_the_second_key(job, required, exchange)
     assert any(record["body"] == "The keys are [redacted] and [redacted]." for record in ended.records)
     kept = [path.read_bytes() for path in job.checkpoints.glob("spool_*")] + [(copy / "agent.log").read_bytes()]
     for key in (FIRST, SECOND):

@@ -94,6 +94,8 @@ def test_a_job_without_a_task_is_78_unless_it_has_begun(new_job):
     assert job.run().code == 0
     job.change(AGENT_TASK=None)
     assert examine(job, 0)[0]["task"]["verdict"] == "note"
+    job.change(AGENT_TASK="Another one.")
+    assert "is not the task that job job-1 began with" in examine(job, 78)[0]["task"]["text"]
 
 
 def test_a_port_that_is_taken_is_78(new_job):
@@ -146,6 +148,10 @@ def test_a_folder_for_snapshots_is_left_as_it_was(new_job):
     job.change(AGENT_SNAPSHOT_URL=f"file://{folder}")
     assert examine(job, 0)[0]["store"]["verdict"] == "good"
     assert not folder.exists()
+    folder.mkdir()
+    job.own(folder)
+    assert examine(job, 0)[0]["store"]["verdict"] == "good"
+    assert list(folder.rglob("*")) == []
 
 
 def test_what_commands_are_granted_is_listed_and_the_programs_that_tools_start(new_job):

@@ -1,5 +1,7 @@
 """System V objects: a command has its own, by key and by id, and no others; at its end they are gone."""
 import errno
+import os
+import pathlib
 import subprocess
 
 import pytest
@@ -140,3 +142,39 @@ while did(library.msgget(0, CREATE | 0o600)) >= 0: made += 1
 print(made, ctypes.get_errno())
 """))
     assert done.out.split() == [str(-errno.ENOSPC), str(-errno.ENOSPC), "128", str(errno.ENOSPC)], done
+
+
+def set_next_id(kind, number):
+    """The next object gets it (sysctl kernel.sem_next_id and the like, of CONFIG_CHECKPOINT_RESTORE)."""
+    pathlib.Path(f"/proc/sys/kernel/{kind}_next_id").write_text(str(number))
+
+
+@pytest.mark.skipif(not os.access("/proc/sys/kernel/sem_next_id", os.W_OK), reason="needs /proc/sys/kernel/sem_next_id, as root")
+@pytest.mark.parametrize("kind", ["sem", "shm", "msg"])
+def test_an_id_that_the_kernel_gives_to_somebody_else_is_no_longer_the_commands(workspace, kind):
+    make, remove, use, option = {
+        "sem": ("semget(0, 1, CREATE | 0o600)", "semctl(id, 0, REMOVE)", "semctl(id, 0, 12)", "-S 1"),
+        "shm": ("shmget(0, 4096, CREATE | 0o600)", "shmctl(id, REMOVE, None)", "shmctl(id, STAT, ROOM)", "-M 4096"),
+        "msg": ("msgget(0, CREATE | 0o600)", "msgctl(id, REMOVE, None)", "msgctl(id, STAT, ROOM)", "-Q"),
+    }[kind]
+    process = workspace.start(["/usr/bin/python3", "-c", LIBRARY + f"""
+ROOM = ctypes.create_string_buffer(512)
+id = library.{make}
+assert id >= 0 and did(library.{use}) >= 0 and library.{remove} == 0
+print(id, flush=True)
+sys.stdin.readline()
+print(did(library.{use}), did(library.{remove}), flush=True)
+"""], stdin=subprocess.PIPE)
+    wanted = int(process.stdout.readline())
+    set_next_id(kind, wanted)
+    made = subprocess.run(["ipcmk", *option.split(), "-p", "0666"], check=True, capture_output=True, text=True)
+    given = int(made.stdout.split()[-1])
+    try:
+        assert given == wanted, "it is the very id"
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert process.stdout.readline().split() == [str(-errno.EINVAL)] * 2
+        workspace.finish(process)
+        assert given in ids(kind), "nor is it removed with the command's own"
+    finally:
+        subprocess.run(["ipcrm", f"-{option[1].lower()}", str(given)], check=False)

@@ -101,6 +101,8 @@ def test_a_process_table_that_somebody_else_has_filled_is_told_and_the_job_goes_
     crowd = [subprocess.Popen(["/usr/bin/setpriv", f"--reuid={UID}", "--clear-groups", "sleep", "1000"])
              for _ in range(60)]
     try:
+        # Each is the user's only once setpriv has become him.
+        run.until("the table is full", lambda: processes() > limit)
         (job.workspace / "home/full").touch()
         run.until("it is told", lambda: job.ask("SELECT 1 FROM call WHERE call_id = '3.0' AND state = 'failed'"))
     finally:

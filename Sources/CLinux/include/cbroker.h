@@ -89,9 +89,11 @@ enum cbroker_ipc { CBROKER_MEMORY, CBROKER_SEMAPHORES, CBROKER_MESSAGES };
 
 // Makes one without a key. size: bytes of memory, or how many semaphores; mode: the permission bits.
 int cbroker_ipc_make(enum cbroker_ipc kind, uint64_t size, int mode);
-// 1 if it is there, 2 if it is memory that is gone once nobody has it attached, 0 if it is not there.
+// 1 if it is there, 2 if it is memory that is gone once nobody has it attached, 0 if it is not there. Memory that another
+// process has made is not there: the kernel gives the id of what is gone to others.
 int cbroker_ipc_exists(enum cbroker_ipc kind, int id);
-void cbroker_ipc_remove(enum cbroker_ipc kind, int id);
+// 0, or -errno.
+int cbroker_ipc_remove(enum cbroker_ipc kind, int id);
 
 int cbroker_set(void);
 // Watches for input, or for output or an error. `token` must not be 0.

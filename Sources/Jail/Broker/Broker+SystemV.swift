@@ -42,6 +42,7 @@ extension Broker {
     private func control(_ kind: cbroker_ipc, _ call: cbroker_call, _ command: UInt64) {
         // IPC_64, which libraries of other architectures set (linux/ipc.h).
         switch IPCCommand(kind, Int32(truncatingIfNeeded: command) & ~0x100) {
+        case .removal: _ = finish(call.id, objects.remove(kind, Int32(truncatingIfNeeded: call.arguments.0)))
         case .onObject: use(kind, call)
         case .onLimits: _ = cbroker_proceed(listener.number, call.id)
         case .byIndex: _ = finish(call.id, -EPERM)
@@ -51,6 +52,8 @@ extension Broker {
 
 /// What shmctl(2), semctl(2) or msgctl(2) is asked for (linux/ipc.h, shm.h, sem.h, msg.h).
 enum IPCCommand {
+    /// IPC_RMID.
+    case removal
     case onObject
     /// IPC_INFO, SHM_INFO, SEM_INFO, MSG_INFO: the limits of the system, and how much of them is used.
     case onLimits
@@ -65,10 +68,12 @@ enum IPCCommand {
             // GETPID to SETALL.
             case CBROKER_SEMAPHORES: (11...17, 19)
             // It has no more than all have.
-            default: (0...2, 12)
+            default: (1...2, 12)
             }
-        // IPC_RMID, IPC_SET, IPC_STAT; IPC_INFO.
-        if (0...2).contains(command) || own.contains(command) {
+        // IPC_SET, IPC_STAT; IPC_INFO.
+        if command == 0 {
+            self = .removal
+        } else if (1...2).contains(command) || own.contains(command) {
             self = .onObject
         } else {
             self = command == 3 || command == info ? .onLimits : .byIndex

@@ -9,6 +9,10 @@ import Glibc
 /// the decision and the call, for who waits for an answer cannot be stopped by a tracer (WAIT_KILLABLE_RECV). Other ids do
 /// not exist for the command (EINVAL), and what lists objects by index is refused.
 ///
+/// The kernel gives an id anew after some million objects (ipc_idr_alloc in ipc/util.c: at least 64 places, 65,535 times
+/// each), and a command can make so many: so the broker removes objects itself, and knows from then on that the id is not
+/// the command's. Memory that is attached outlives its removal; it is recognised by who made it.
+///
 /// What is left is removed when the command is over. Bounded: `limit` objects, `memoryLimit` and `semaphoreLimit` in all;
 /// ENOSPC beyond, as of the kernel.
 struct SystemVObjects {
@@ -50,12 +54,24 @@ struct SystemVObjects {
         return id
     }
 
-    func has(_ kind: cbroker_ipc, _ id: Int32) -> Bool { objects.contains { $0.kind == kind && $0.id == id } }
+    /// Whether an id is of an object of the command's, which is still there.
+    func has(_ kind: cbroker_ipc, _ id: Int32) -> Bool {
+        objects.contains { $0.kind == kind && $0.id == id }
+            && (kind != CBROKER_MEMORY || cbroker_ipc_exists(kind, id) != 0)
+    }
+
+    /// IPC_RMID: 0, or a negative error.
+    mutating func remove(_ kind: cbroker_ipc, _ id: Int32) -> Int32 {
+        guard has(kind, id) else { return -EINVAL }
+        let result = cbroker_ipc_remove(kind, id)
+        if result == 0, kind != CBROKER_MEMORY { objects.removeAll { $0.kind == kind && $0.id == id } }
+        return result
+    }
 
     private mutating func forgetRemoved() { objects.removeAll { cbroker_ipc_exists($0.kind, $0.id) == 0 } }
 
     mutating func removeAll() {
-        for object in objects { cbroker_ipc_remove(object.kind, object.id) }
+        for object in objects where has(object.kind, object.id) { _ = cbroker_ipc_remove(object.kind, object.id) }
         objects = []
     }
 }
