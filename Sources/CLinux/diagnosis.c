@@ -42,35 +42,61 @@ static int answer(int descriptor, struct inet_diag_msg *found) {
     return 0;
 }
 
-int cbroker_find_listener(int diagnosis, const unsigned char *address, int length, int port, int *is_exact) {
-    struct {
-        struct nlmsghdr header;
-        struct inet_diag_req_v2 request;
-    } message = {
-        .header = {.nlmsg_len = sizeof message, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST},
-        .request = {.sdiag_family = length == 4 ? AF_INET : AF_INET6,
-                    .sdiag_protocol = IPPROTO_TCP,
-                    .idiag_states = 1u << TCP_LISTEN_STATE,
-                    .id = {.idiag_sport = htons((uint16_t)port),
-                           .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}},
+struct question {
+    struct nlmsghdr header;
+    struct inet_diag_req_v2 request;
+};
+
+static struct question question(int family, int protocol, uint32_t states) {
+    return (struct question){
+        .header = {.nlmsg_len = sizeof(struct question),
+                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                   .nlmsg_flags = NLM_F_REQUEST},
+        .request = {.sdiag_family = (uint8_t)family,
+                    .sdiag_protocol = (uint8_t)protocol,
+                    .idiag_states = states,
+                    .id.idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}},
     };
+}
+
+// The family of what was found, and whether it stands on this address of 4 or 16 bytes alone.
+static int place(const struct inet_diag_msg *found, const unsigned char *address, int length, int *is_exact) {
+    static const unsigned char mapped[12] = {[10] = 255, [11] = 255};
+    const unsigned char *own = (const unsigned char *)found->id.idiag_src;
+    if (found->idiag_family == AF_INET) {
+        *is_exact = length == 4 && memcmp(own, address, 4) == 0;
+        return 4;
+    }
+    *is_exact = length == 4 ? memcmp(own, mapped, 12) == 0 && memcmp(own + 12, address, 4) == 0
+                            : memcmp(own, address, 16) == 0;
+    return 6;
+}
+
+int cbroker_find_listener(int diagnosis, const unsigned char *address, int length, int port, int *is_exact) {
+    struct question message = question(length == 4 ? AF_INET : AF_INET6, IPPROTO_TCP, 1u << TCP_LISTEN_STATE);
+    message.request.id.idiag_sport = htons((uint16_t)port);
     memcpy(message.request.id.idiag_src, address, (size_t)length);
-    ssize_t sent = send(diagnosis, &message, sizeof message, 0);
-    if (sent < 0) return -errno;
+    if (send(diagnosis, &message, sizeof message, 0) < 0) return -errno;
     struct inet_diag_msg found;
     int result = answer(diagnosis, &found);
     if (result == -ENOENT) return 0;
     if (result < 0) return result;
-    if (found.idiag_state != TCP_LISTEN_STATE) return 0;
-    static const unsigned char mapped[12] = {[10] = 255, [11] = 255};
-    const unsigned char *own = (const unsigned char *)found.id.idiag_src;
-    if (found.idiag_family == AF_INET) {
-        *is_exact = length == 4 && memcmp(own, address, 4) == 0;
-    } else {
-        *is_exact = length == 4 ? memcmp(own, mapped, 12) == 0 && memcmp(own + 12, address, 4) == 0
-                                : memcmp(own, address, 16) == 0;
-    }
-    return found.idiag_family == AF_INET ? 4 : 6;
+    return found.idiag_state == TCP_LISTEN_STATE ? place(&found, address, length, is_exact) : 0;
+}
+
+int cbroker_find_receiver(
+    int diagnosis, const unsigned char from[4], int from_port, const unsigned char to[4], int to_port, int *is_exact) {
+    struct question message = question(AF_INET, IPPROTO_UDP, ~0u);
+    // Of UDP the kernel takes the source for the other end's address (net/ipv4/udp_diag.c, udp_dump_one).
+    message.request.id.idiag_sport = htons((uint16_t)from_port);
+    message.request.id.idiag_dport = htons((uint16_t)to_port);
+    memcpy(message.request.id.idiag_src, from, 4);
+    memcpy(message.request.id.idiag_dst, to, 4);
+    if (send(diagnosis, &message, sizeof message, 0) < 0) return -errno;
+    struct inet_diag_msg found;
+    int result = answer(diagnosis, &found);
+    if (result == -ENOENT) return 0;
+    return result < 0 ? result : place(&found, to, 4, is_exact);
 }
 
 // What is looked for: a file by its numbers, or an abstract name.

@@ -81,7 +81,28 @@ int64_t cbroker_find_unix_listener(int diagnosis, int place, const unsigned char
 // Switches IPV6_V6ONLY off; whether it was on.
 int cbroker_take_mapped(int descriptor);
 
-// MARK: Waiting for several at once (epoll)
+// MARK: Datagrams
+
+// Takes a datagram socket the right to send, for good: every way to send on it fails with EPIPE, whoever has it. The kernel
+// looks before it makes the first buffer of a datagram (net/core/sock.c, sock_alloc_send_pskb), and nothing clears the
+// flag. It still receives, can be bound, and connected.
+int cbroker_mute(int descriptor);
+// Whether that is so on this kernel, for AF_INET or AF_INET6: it is tried.
+int cbroker_can_mute(int family);
+// As cbroker_give, under `number`, in the place of what is there.
+int cbroker_give_as(int listener, uint64_t id, int descriptor, int number, int close_on_exec);
+// Writes to the memory of a process that waits.
+int cbroker_write(int pid, uint64_t address, const void *buffer, int length);
+// Sends one datagram, without waiting; how many bytes. No address: to the peer.
+int cbroker_send(int descriptor, const void *data, int count, const void *address, int length);
+// SO_REUSEADDR and SO_REUSEPORT: whether another socket may have the same address.
+enum { CBROKER_SHARES_ADDRESS = 1, CBROKER_SHARES_PORT = 2 };
+int cbroker_shares(int descriptor);
+int cbroker_share(int descriptor, int shares);
+// Which socket gets a datagram from one IPv4 address and port to another (network order): 4 for one of IPv4, 6 for one of
+// IPv6, 0 for none. is_exact: whether it stands on that address alone, not on "any".
+int cbroker_find_receiver(
+    int diagnosis, const unsigned char from[4], int from_port, const unsigned char to[4], int to_port, int *is_exact);
 
 // MARK: System V objects
 
@@ -94,6 +115,8 @@ int cbroker_ipc_make(enum cbroker_ipc kind, uint64_t size, int mode);
 int cbroker_ipc_exists(enum cbroker_ipc kind, int id);
 // 0, or -errno.
 int cbroker_ipc_remove(enum cbroker_ipc kind, int id);
+
+// MARK: Waiting for several at once (epoll)
 
 int cbroker_set(void);
 // Watches for input, or for output or an error. `token` must not be 0.

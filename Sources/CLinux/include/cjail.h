@@ -206,6 +206,7 @@ enum {
     CJAIL_UNSHARE = __NR_unshare,
     CJAIL_USERFAULTFD = __NR_userfaultfd,
     CJAIL_VHANGUP = __NR_vhangup,
+    CJAIL_WRITE = __NR_write,
 #if defined(__x86_64__)
     CJAIL_IOPERM = __NR_ioperm,
     CJAIL_IOPL = __NR_iopl,

@@ -16,7 +16,11 @@ extension Broker {
         case .invalid(let code): _ = finish(call.id, -code)
         case .path(let path): connectUnix(call, socket, path)
         case .abstract(let name): connectAbstract(call, socket, name)
-        case .unspecified: _ = finish(call.id, cbroker_connect(socket.descriptor, bytes, Int32(bytes.count)))
+        case .unspecified:
+            socket.peer = nil
+            _ = finish(call.id, cbroker_connect(socket.descriptor, bytes, Int32(bytes.count)))
+        case .internet(let address, let port, let scope) where socket.isMute:
+            _ = finish(call.id, connectMute(socket, address, port, scope))
         case .internet(let address, let port, let scope):
             connectInternet(call, socket, address, port, scope)
         }

@@ -8,7 +8,7 @@ extension Broker {
         let inode = cbroker_socket_inode(call.pid, Int32(truncatingIfNeeded: call.arguments.0))
         guard inode >= 0, let socket = socket(inode), socket.isInternet else {
             // The kernel decides: about a path by Landlock, whose refusal no trick with memory avoids, and a TCP address
-            // it refuses. A UDP socket there is only where the network is open.
+            // it refuses. A UDP socket that is not known here cannot send, unless the network is open.
             _ = cbroker_proceed(listener.number, call.id)
             return
         }
@@ -20,8 +20,8 @@ extension Broker {
         switch SocketAddress(bytes, family: socket.family) {
         case .internet(let address, let port, _):
             let result: Int32
-            if !socket.isStream {
-                result = bindHere(socket, bytes)
+            if socket.isDatagram, !socket.isMute {
+                result = bindHere(socket.descriptor, bytes)
             } else if let own, address.canonical.isLoopback {
                 result = bindOwn(socket, own, address, port)
             } else {
@@ -35,16 +35,16 @@ extension Broker {
         }
     }
 
-    private func bindHere(_ socket: BrokeredSocket, _ bytes: [UInt8]) -> Int32 {
+    func bindHere(_ descriptor: Int32, _ bytes: [UInt8]) -> Int32 {
         let result = bytes.withUnsafeBytes { buffer in
             buffer.withMemoryRebound(to: sockaddr.self) { address in
-                Glibc.bind(socket.descriptor, address.baseAddress, socklen_t(bytes.count))
+                Glibc.bind(descriptor, address.baseAddress, socklen_t(bytes.count))
             }
         }
         return result == 0 ? 0 : -errno
     }
 
-    private func bindOwn(
+    func bindOwn(
         _ socket: BrokeredSocket, _ own: OwnLoopback, _ address: IPAddress, _ port: UInt16
     ) -> Int32 {
         guard socket.bound == nil else { return -EINVAL }
@@ -55,23 +55,28 @@ extension Broker {
             // A dual server stands on the address of both families, as one on "any" does.
             if !address.canonical.isV4, !address.isUnspecified || isOnly == 1 { place = own.v6 }
         }
-        let bytes = SocketAddress.bytes(place, port: port, family: socket.family)
-        var result = bindHere(socket, bytes)
+        var result = bind(socket, place, port)
         if result == -EADDRINUSE {
             // Perhaps only by our copy of a socket that its owner has closed.
             sweep()
-            result = socket.isDropped ? -EINVAL : bindHere(socket, bytes)
+            result = socket.isDropped ? -EINVAL : bind(socket, place, port)
         }
         guard result == 0 else { return result }
-        socket.bound = (place, Self.port(socket) ?? port)
+        socket.bound = (place, Self.port(socket.descriptor) ?? port)
         return 0
     }
 
-    private static func port(_ socket: BrokeredSocket) -> UInt16? {
+    private func bind(_ socket: BrokeredSocket, _ place: IPAddress, _ port: UInt16) -> Int32 {
+        socket.isMute
+            ? bindMute(socket, place, port)
+            : bindHere(socket.descriptor, SocketAddress.bytes(place, port: port, family: socket.family))
+    }
+
+    static func port(_ descriptor: Int32) -> UInt16? {
         withUnsafeTemporaryAllocation(byteCount: SocketAddress.longest, alignment: 8) { buffer in
             var length = socklen_t(SocketAddress.longest)
             let address = buffer.bindMemory(to: sockaddr.self).baseAddress
-            guard getsockname(socket.descriptor, address, &length) == 0, length >= 16 else { return nil }
+            guard getsockname(descriptor, address, &length) == 0, length >= 16 else { return nil }
             return UInt16(buffer[2]) << 8 | UInt16(buffer[3])
         }
     }

@@ -37,6 +37,8 @@ package final class Broker {
     /// By which the kernel says who listens; -1 where it does not.
     let diagnosis: Descriptor
     var objects = SystemVObjects()
+    /// Whether a datagram socket of a family can be muted on this kernel, once it was tried.
+    var canMute: [Int32: Bool] = [:]
     private var nextSweep = Deadline.never
     private var sweepAt = 64
 
@@ -76,7 +78,7 @@ package final class Broker {
     }
 
     deinit {
-        for socket in sockets { _ = close(socket.descriptor) }
+        for socket in sockets { socket.close() }
         for connection in queued { connection.close() }
     }
 
@@ -127,6 +129,7 @@ package final class Broker {
         case CJAIL_CONNECT: connect(call)
         case CJAIL_BIND: bind(call)
         case CJAIL_LISTEN: listen(call)
+        case CJAIL_SENDTO, CJAIL_SENDMSG, CJAIL_SENDMMSG, CJAIL_WRITE: send(call)
         // The filter notifies of nothing else.
         default: if !answerSystemV(call) { _ = finish(call.id, -EPERM) }
         }
@@ -150,7 +153,7 @@ package final class Broker {
         _ = finish(call.id, -code)
     }
 
-    private static func program(_ pid: Int32) -> String {
+    static func program(_ pid: Int32) -> String {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { buffer in
             let count = cbroker_process_file(pid, "comm", buffer.baseAddress, 32)
             let bytes = buffer.prefix(Int(max(0, count))).map { UInt8(bitPattern: $0) }
@@ -169,7 +172,7 @@ package final class Broker {
         sockets.removeAll { $0 === socket }
         // By the descriptor, as long as there is one: an epoll set keeps a socket that others hold open.
         if socket.isWatched { _ = cbroker_forget(events.number, socket.descriptor) }
-        _ = close(socket.descriptor)
+        socket.close()
     }
 
     func add(_ socket: BrokeredSocket) {
@@ -193,7 +196,7 @@ package final class Broker {
         let flags = Int32(truncatingIfNeeded: call.arguments.1)
         let proto = Int32(truncatingIfNeeded: call.arguments.2)
         let type = flags & SocketType.mask
-        guard let refusal = Self.refusal(family, type, proto, policy) else {
+        guard let refusal = Self.refusal(family, type, proto) else {
             if sockets.count >= min(sweepAt, Self.limit) { sweep() }
             guard sockets.count < Self.limit else {
                 _ = finish(call.id, -EMFILE)
@@ -206,7 +209,14 @@ package final class Broker {
                 return
             }
             let closes: Int32 = flags & SocketType.closeOnExec == 0 ? 0 : 1
-            if cbroker_give(listener.number, call.id, number, closes) < 0 {
+            let isMute = family != AF_UNIX && type == SocketType.datagram && policy != .open
+            guard !isMute || mute(number, family) else {
+                _ = close(number)
+                refuse(call, .socket, "a UDP socket", with: EPERM)
+                return
+            }
+            let given = isMute ? giveMute(call, number, closes) : cbroker_give(listener.number, call.id, number, closes)
+            if given < 0 {
                 _ = close(number)
                 return
             }
@@ -214,7 +224,9 @@ package final class Broker {
             // A number that comes again, after 2^32 sockets, is a new socket's.
             listened.remove(inode)
             connected.remove(inode)
-            add(BrokeredSocket(descriptor: number, inode: inode, family: family, type: type))
+            let socket = BrokeredSocket(descriptor: number, inode: inode, family: family, type: type)
+            socket.isMute = isMute
+            add(socket)
             return
         }
         refuse(call, refusal.kind, refusal.target, with: EPERM)
@@ -222,7 +234,7 @@ package final class Broker {
 
     /// Nil if there may be such a socket.
     private static func refusal(
-        _ family: Int32, _ type: Int32, _ proto: Int32, _ policy: NetworkPolicy
+        _ family: Int32, _ type: Int32, _ proto: Int32
     ) -> (kind: JailViolation.Kind, target: String)? {
         switch (family, type) {
         case (AF_UNIX, SocketType.stream), (AF_UNIX, SocketType.packets): nil
@@ -231,8 +243,8 @@ package final class Broker {
         // MPTCP (262) would go round Landlock and the broker's knowledge of TCP.
         case (AF_INET, SocketType.stream) where proto == 0 || proto == 6: nil
         case (AF_INET6, SocketType.stream) where proto == 0 || proto == 6: nil
-        case (AF_INET, SocketType.datagram), (AF_INET6, SocketType.datagram):
-            (proto == 0 || proto == 17) && policy == .open ? nil : (.udp, "a UDP socket")
+        case (AF_INET, SocketType.datagram) where proto == 0 || proto == 17: nil
+        case (AF_INET6, SocketType.datagram) where proto == 0 || proto == 17: nil
         default: (.socket, "a socket of family \(family), type \(type), protocol \(proto)")
         }
     }

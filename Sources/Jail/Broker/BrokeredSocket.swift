@@ -30,6 +30,12 @@ final class BrokeredSocket {
 
     /// Its address, if the broker has given it one of the job's own.
     var bound: (address: IPAddress, port: UInt16)?
+    /// Whether it cannot send: the broker sends what it is asked to, by `sender`, from the same address.
+    var isMute = false
+    /// -1 as long as there is none.
+    var sender: Int32 = -1
+    /// What a datagram socket was connected to.
+    var peer: (address: IPAddress, port: UInt16)?
     /// Who called listen(2) for it, and by which descriptor: mostly the one who holds it.
     var holder: (pid: Int32, descriptor: Int32)?
     var isListening = false
@@ -45,7 +51,13 @@ final class BrokeredSocket {
         self.type = type
     }
 
+    func close() {
+        _ = Glibc.close(descriptor)
+        if sender >= 0 { _ = Glibc.close(sender) }
+    }
+
     var isInternet: Bool { family != AF_UNIX }
+    var isDatagram: Bool { type == SocketType.datagram }
     var isStream: Bool { type == SocketType.stream }
     var isNonBlocking: Bool { fcntl(descriptor, F_GETFL) & O_NONBLOCK != 0 }
 

@@ -45,6 +45,10 @@ package struct NetworkRule: JailRule {
         plan.refuse(CJAIL_SENDTO, unless: [CallRule.Exception(.argument(3, lacks: Self.fastOpen))])
         plan.refuse(CJAIL_SENDMSG, unless: [CallRule.Exception(.argument(2, lacks: Self.fastOpen))])
         plan.refuse(CJAIL_SENDMMSG, unless: [CallRule.Exception(.argument(3, lacks: Self.fastOpen))])
+        // The socket itself cannot send: that the broker is asked only makes it work.
+        for call in [CJAIL_SENDTO, CJAIL_SENDMSG, CJAIL_SENDMMSG, CJAIL_WRITE] {
+            plan.refuse(call, unless: [CallRule.Exception(DatagramNumbers.lacks(argument: 0))], with: .brokered)
+        }
         plan.refuse(CJAIL_SECCOMP, unless: [CallRule.Exception(.argument(1, lacks: Self.newListener))])
     }
 }

@@ -1,0 +1,139 @@
+import CLinux
+import Contracts
+import Glibc
+import LinuxSystem
+
+/// Where the descriptors of a command's UDP sockets stand: 768 to 1023, below select(2)'s limit.
+///
+/// The filter sees a descriptor's number and not what it is. By these numbers it knows which calls to hand to the broker,
+/// and every other write(2) and send(2) costs nothing. Nothing depends on it for safety: see `Broker.mute`.
+enum DatagramNumbers {
+    static let range: Range<Int32> = 768..<1024
+
+    /// That an argument is none of them.
+    static func lacks(argument: Int) -> ArgumentTest {
+        ArgumentTest(argument: argument, mask: ~UInt32(0xff), isEqual: false, value: UInt32(range.lowerBound))
+    }
+}
+
+/// UDP among the commands of a job, and to nobody else.
+///
+/// A datagram's address lies in the caller's memory, so the kernel must not be let read it after the broker has looked:
+/// another thread could change it. And the kernel cannot be told "only to these": Landlock has no rule for datagrams, and a
+/// filter sees no memory. So the sockets that a command gets are mute: the kernel refuses every send on them, for good,
+/// whoever has them and under whatever number. What the command sends, the broker sends from a socket of its own that has
+/// the same address, with its own copy of datagram and address.
+extension Broker {
+    /// - Returns: whether the socket is mute, and whether that means on this kernel what it should.
+    func mute(_ descriptor: Int32, _ family: Int32) -> Bool {
+        let can = canMute[family] ?? (cbroker_can_mute(family) == 1)
+        canMute[family] = can
+        return can && cbroker_mute(descriptor) == 0
+    }
+
+    /// Gives the caller the socket, under a number by which the filter knows it. Where there is none to be had (all 256 are
+    /// taken, or RLIMIT_NOFILE is lower) it gets another, and only receives.
+    func giveMute(_ call: cbroker_call, _ descriptor: Int32, _ closesOnExec: Int32) -> Int32 {
+        let number = DatagramNumbers.range.reversed().first { cbroker_socket_inode(call.pid, $0) == Int64(-EBADF) }
+        if let number {
+            let result = cbroker_give_as(listener.number, call.id, descriptor, number, closesOnExec)
+            if result >= 0 || result == -ENOENT { return result }
+        }
+        return cbroker_give(listener.number, call.id, descriptor, closesOnExec)
+    }
+
+    /// Binds the caller's socket to an address of the job's own, and beside it the one that sends.
+    ///
+    /// The kernel gives what arrives at the address to the caller's, since the other is connected: to a port that nobody of
+    /// the job's sends from.
+    func bindMute(_ socket: BrokeredSocket, _ place: IPAddress, _ port: UInt16) -> Int32 {
+        let asked = cbroker_shares(socket.descriptor)
+        guard asked >= 0 else { return asked }
+        // The kernel's own answer for a port that is taken, or one of its choice; then two of ours share it.
+        let probe = datagramSocket(socket.family)
+        guard probe >= 0 else { return probe }
+        _ = cbroker_share(probe, asked)
+        let free = bindHere(probe, SocketAddress.bytes(place, port: port, family: socket.family))
+        let port = Self.port(probe) ?? port
+        _ = close(probe)
+        guard free == 0 else { return free }
+
+        let sender = datagramSocket(socket.family)
+        guard sender >= 0 else { return sender }
+        let shared = Int32(CBROKER_SHARES_ADDRESS)
+        let bytes = SocketAddress.bytes(place, port: port, family: socket.family)
+        let nowhere = SocketAddress.bytes(.loopback, port: 1, family: socket.family)
+        var result = cbroker_share(sender, shared)
+        if result == 0 { result = bindHere(sender, bytes) }
+        if result == 0 { result = cbroker_connect(sender, nowhere, Int32(nowhere.count)) }
+        if result == 0 { result = cbroker_share(socket.descriptor, shared) }
+        if result == 0 { result = bindHere(socket.descriptor, bytes) }
+        // As the caller has set it: to others the address is as taken as it would be.
+        for descriptor in [sender, socket.descriptor] { _ = cbroker_share(descriptor, asked) }
+        if result == 0 { socket.sender = sender } else { _ = close(sender) }
+        return result
+    }
+
+    private func datagramSocket(_ family: Int32) -> Int32 {
+        let descriptor = cbroker_socket(family, SocketType.datagram | SocketType.nonBlocking, 0)
+        if descriptor >= 0, family == AF_INET6 { _ = cbroker_take_mapped(descriptor) }
+        return descriptor
+    }
+
+    /// connect(2): nothing is sent by it. Programs also ask so which address they would have, and look it up then.
+    func connectMute(_ socket: BrokeredSocket, _ address: IPAddress, _ port: UInt16, _ scope: UInt32) -> Int32 {
+        let real = address.canonical
+        var bytes = SocketAddress.bytes(address, port: port, scope: scope, family: socket.family)
+        var peer = real
+        if let own, real.isLoopback {
+            if socket.bound == nil {
+                let result = bindOwn(socket, own, real, 0)
+                if result < 0 { return result }
+            }
+            if case .own(let place) = receiver(own, real, port, from: socket) {
+                peer = place
+            } else {
+                peer = places(own, real)[0]
+            }
+            bytes = SocketAddress.bytes(peer, port: port, family: socket.family)
+        }
+        let result = cbroker_connect(socket.descriptor, bytes, Int32(bytes.count))
+        if result == 0 { socket.peer = (peer, port) }
+        return result
+    }
+
+    enum DatagramReceiver {
+        case own(IPAddress)
+        case nobody
+        case somebodyElse
+    }
+
+    /// Which of the job's own addresses are meant by an address of the loopback.
+    private func places(_ own: OwnLoopback, _ address: IPAddress) -> [IPAddress] {
+        address == own.v6 ? [own.v6] : address.isV4 ? [own.v4] : [own.v6, own.v4]
+    }
+
+    /// Who gets a datagram to this address of the loopback.
+    ///
+    /// One of this command's is known, and stays until the datagram is sent, since the broker has it too. One of another
+    /// command's is what stands on exactly such an address: nobody else binds there.
+    func receiver(
+        _ own: OwnLoopback, _ address: IPAddress, _ port: UInt16, from socket: BrokeredSocket
+    ) -> DatagramReceiver {
+        let places = places(own, address)
+        for place in places {
+            if sockets.contains(where: { $0.isMute && $0.bound?.address == place && $0.bound?.port == port }) {
+                return .own(place)
+            }
+        }
+        let from = socket.bound ?? (own.v4, 0)
+        for place in places + [address.isV4 ? address : .loopback] {
+            var isExact: Int32 = 0
+            let family = cbroker_find_receiver(
+                diagnosis.number, from.address.bytes, Int32(from.port), place.bytes, Int32(port), &isExact)
+            guard family > 0 else { continue }
+            return isExact == 1 && places.contains(place) ? .own(place) : .somebodyElse
+        }
+        return .nobody
+    }
+}
