@@ -18,19 +18,48 @@ int cbroker_mute(int descriptor) {
     return shutdown(descriptor, SHUT_WR) == 0 || errno == ENOTCONN ? 0 : -errno;
 }
 
-int cbroker_can_mute(int family) {
-    int descriptor = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (descriptor < 0) return 0;
+// An address that a socket of the family can send to: of a Unix socket its own.
+static socklen_t some_address(int descriptor, int family, struct sockaddr_storage *address) {
     // Port 9 discards what it gets (RFC 863), should it get something.
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(9), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-    const void *address = family == AF_INET ? (const void *)&v4 : (const void *)&v6;
-    socklen_t length = family == AF_INET ? sizeof v4 : sizeof v6;
-    int is_mute = cbroker_mute(descriptor) == 0 && sendto(descriptor, "", 0, MSG_NOSIGNAL, address, length) < 0 &&
-                  errno == EPIPE && connect(descriptor, address, length) == 0 &&
-                  send(descriptor, "", 0, MSG_NOSIGNAL) < 0 && errno == EPIPE;
+    sa_family_t unnamed = AF_UNIX;
+    socklen_t length = sizeof *address;
+    switch (family) {
+    case AF_INET: memcpy(address, &v4, sizeof v4); return sizeof v4;
+    case AF_INET6: memcpy(address, &v6, sizeof v6); return sizeof v6;
+    default:
+        // Without a name it is given one (unix(7), "Autobind feature").
+        if (bind(descriptor, (const struct sockaddr *)&unnamed, sizeof unnamed) < 0) return 0;
+        return getsockname(descriptor, (struct sockaddr *)address, &length) < 0 ? 0 : length;
+    }
+}
+
+int cbroker_can_mute(int family) {
+    int descriptor = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (descriptor < 0) return 0;
+    struct sockaddr_storage address;
+    const struct sockaddr *to = (const struct sockaddr *)&address;
+    socklen_t length = some_address(descriptor, family, &address);
+    int is_mute = length > 0 && cbroker_mute(descriptor) == 0 &&
+                  sendto(descriptor, "", 0, MSG_NOSIGNAL, to, length) < 0 && errno == EPIPE &&
+                  connect(descriptor, to, length) == 0 && send(descriptor, "", 0, MSG_NOSIGNAL) < 0 && errno == EPIPE;
     close(descriptor);
     return is_mute;
+}
+
+int cbroker_give_pair(int listener, uint64_t id, int pid, uint64_t place, int type, int close_on_exec) {
+    int pair[2], numbers[2];
+    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
+    int result = 0;
+    for (int i = 0; i < 2 && result >= 0; i++) {
+        struct seccomp_notif_addfd addition = {
+            .id = id, .srcfd = (uint32_t)pair[i], .newfd_flags = close_on_exec ? O_CLOEXEC : 0};
+        result = numbers[i] = outcome(ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addition));
+    }
+    close(pair[0]);
+    close(pair[1]);
+    return result < 0 ? result : cbroker_write(pid, place, numbers, sizeof numbers);
 }
 
 int cbroker_give_as(int listener, uint64_t id, int descriptor, int number, int close_on_exec) {

@@ -120,7 +120,7 @@ static int is_wanted(const struct nlmsghdr *header, const struct wanted *wanted)
     return 0;
 }
 
-int64_t cbroker_find_unix_listener(int diagnosis, int place, const unsigned char *name, int length) {
+int64_t cbroker_find_unix(int diagnosis, int type, int place, const unsigned char *name, int length) {
     struct wanted wanted = {.is_file = place >= 0, .name = name, .length = length};
     if (place >= 0) {
         struct stat status;
@@ -137,7 +137,7 @@ int64_t cbroker_find_unix_listener(int diagnosis, int place, const unsigned char
                    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
                    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
         .request = {.sdiag_family = AF_UNIX,
-                    .udiag_states = 1u << TCP_LISTEN_STATE,
+                    .udiag_states = type == SOCK_DGRAM ? ~0u : 1u << TCP_LISTEN_STATE,
                     .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS},
     };
     if (send(diagnosis, &message, sizeof message, 0) < 0) return -errno;
@@ -157,7 +157,8 @@ int64_t cbroker_find_unix_listener(int diagnosis, int place, const unsigned char
             if (header->nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg))) continue;
             struct unix_diag_msg socket;
             memcpy(&socket, NLMSG_DATA(header), sizeof socket);
-            if (is_wanted(header, &wanted)) found = socket.udiag_ino;
+            int is_kind = type != SOCK_DGRAM || socket.udiag_type == SOCK_DGRAM;
+            if (is_kind && is_wanted(header, &wanted)) found = socket.udiag_ino;
         }
     }
 }

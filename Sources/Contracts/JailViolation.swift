@@ -7,8 +7,10 @@ package struct JailViolation: Equatable, Sendable {
         case unixConnect = "connect-unix"
         /// Binding a TCP or UDP socket, and listening on one that has no address.
         case bind, listen
-        /// Making a UDP socket, or another kind of socket that is closed.
-        case udp, socket
+        /// Asking a name server by UDP.
+        case udp
+        /// Making a kind of socket that is closed.
+        case socket
         /// The caller cannot be examined: its program's file can be executed and not read.
         case unseen
     }

@@ -47,8 +47,8 @@ struct RefusalTests {
         }
     }
 
-    @Test func `UDP is spoken of only where a name was not found`() {
-        let violation = JailViolation(.udp, target: "a UDP socket", pid: 7, program: "p")
+    @Test func `a lookup is spoken of only where a name was not found`() {
+        let violation = JailViolation(.udp, target: "192.0.2.1:53 by UDP", pid: 7, program: "p")
         #expect(words([violation], output: "Serving HTTP on 0.0.0.0") == [])
         #expect(words([violation], output: "Temporary failure in name resolution").count == 1)
     }

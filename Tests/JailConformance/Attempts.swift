@@ -58,8 +58,12 @@ private let networkAttempts = [
         "network", "connect to an abstract socket", alsoHeldBy: ["scope"],
         "socket.socket(socket.AF_UNIX).connect('\\0' + name)"),
     Attempt("network", "listen without an address", "socket.socket().listen()"),
-    Attempt("network", "open a Unix datagram socket", "socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)"),
-    Attempt("network", "pair Unix datagram sockets", "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)"),
+    Attempt(
+        "network", "send a Unix datagram", alsoHeldBy: ["scope"],
+        "socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', '\\0' + name + '-datagrams')"),
+    Attempt(
+        "network", "send a Unix datagram by the descriptor of another number", alsoHeldBy: ["scope"],
+        "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).dup()\ns.sendto(b'x', '\\0' + name + '-datagrams')"),
     // Refused for its flags, before it looks for the program: EFAULT otherwise.
     Attempt("network", reach: "seccomp with a listener of its own", CJAIL_SECCOMP, "1, 8, 0"),
     Attempt("network", "bind a TCP port", "socket.socket().bind(('127.0.0.1', 0))"),
@@ -68,8 +72,18 @@ private let networkAttempts = [
         "network", "connect by TCP fast open with sendmsg",
         "socket.socket().sendmsg([b'x'], [], 0x20000000, ('127.0.0.1', port))"),
     Attempt("network", reach: "sendmmsg with fast open", CJAIL_SENDMMSG, "-1, 0, 0, 0x20000000"),
-    Attempt("network", "open a UDP socket", "socket.socket(type=socket.SOCK_DGRAM)"),
-    Attempt("network", "open an IPv6 UDP socket", "reach(\(CJAIL_SOCKET), 10, 2, 0)"),
+    Attempt("network", "send by UDP", "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', port))"),
+    Attempt(
+        "network", "send by UDP by the descriptor of another number",
+        "socket.socket(type=socket.SOCK_DGRAM).dup().sendto(b'x', ('127.0.0.1', port))"),
+    Attempt(
+        "network", "send by a connected UDP socket",
+        "s = socket.socket(type=socket.SOCK_DGRAM)\ns.connect(('127.0.0.1', port))\nos.writev(s.fileno(), [b'x'])"),
+    Attempt(
+        "network", "join a multicast group",
+        "s = socket.socket(type=socket.SOCK_DGRAM)\n"
+            + "s.setsockopt(0, 35, socket.inet_aton('224.1.2.3') + socket.inet_aton('127.0.0.1'))"),
+    Attempt("network", reach: "joining a multicast group of IPv6", CJAIL_SETSOCKOPT, "-1, 41, 20, 0, 0"),
     Attempt("network", "open an MPTCP socket", "reach(\(CJAIL_SOCKET), 2, 1, 262)"),
     Attempt("network", "open an SMC socket", "reach(\(CJAIL_SOCKET), 43, 1, 0)"),
     Attempt("network", "open a vsock socket", "reach(\(CJAIL_SOCKET), 40, 1, 0)"),

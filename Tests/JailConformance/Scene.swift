@@ -54,6 +54,10 @@ package struct Scene: ~Copyable {
         abstract = socket.socket(socket.AF_UNIX)
         abstract.bind('\\0' + sys.argv[1])
         abstract.listen(64)
+        datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        datagrams.bind('\\0' + sys.argv[1] + '-datagrams')
+        udp = socket.socket(type=socket.SOCK_DGRAM)
+        udp.bind(tcp.getsockname())
         os.write(1, str(tcp.getsockname()[1]).encode())
         os.read(0, 1)
         """

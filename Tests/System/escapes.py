@@ -45,6 +45,10 @@ abstract.listen(64)
 path = socket.socket(socket.AF_UNIX)
 path.bind(sys.argv[1] + "/socket")
 path.listen(64)
+datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+datagrams.bind(sys.argv[1] + "/datagrams")
+udp = socket.socket(type=socket.SOCK_DGRAM)
+udp.bind(tcp.getsockname())
 # Without capabilities, as in a pod: the kernel would protect a process that has some from one that has none.
 import ctypes
 ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
@@ -202,7 +206,29 @@ NETWORK = {
     "connect by bash": "echo > /dev/tcp/127.0.0.1/$PORT",
     "bind a TCP port": python("import socket; socket.create_server((\"127.0.0.1\", 0))"),
     "listen without an address": python("import socket; socket.socket().listen()"),
-    "send by UDP": python("import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b\"x\", (\"127.0.0.1\", 9))"),
+    "send by UDP": python(
+        "import os, socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b\"x\", (\"127.0.0.1\", int(os.environ[\"PORT\"])))"),
+    "send by UDP from another number": python(
+        "import os, socket; s = socket.socket(type=socket.SOCK_DGRAM).dup()\n"
+        "s.sendto(b\"x\", (\"127.0.0.1\", int(os.environ[\"PORT\"])))"),
+    "send by UDP from a file": python(
+        "import os, socket; s = socket.socket(type=socket.SOCK_DGRAM); s.connect((\"127.0.0.1\", int(os.environ[\"PORT\"])))\n"
+        "os.sendfile(s.fileno(), os.open(\"/etc/passwd\", 0), 0, 9)"),
+    "send by UDP from a pipe": python(
+        "import os, socket; s = socket.socket(type=socket.SOCK_DGRAM); s.connect((\"127.0.0.1\", int(os.environ[\"PORT\"])))\n"
+        "a, b = os.pipe(); os.write(b, b\"x\"); os.splice(a, s.fileno(), 1)"),
+    "send by UDP as a cork is drawn": python(
+        "import os, socket; s = socket.socket(type=socket.SOCK_DGRAM); s.connect((\"127.0.0.1\", int(os.environ[\"PORT\"])))\n"
+        "s.setsockopt(17, 1, 1); os.writev(s.fileno(), [b\"x\"]); s.setsockopt(17, 1, 0)"),
+    "join a multicast group": python(
+        "import socket; s = socket.socket(type=socket.SOCK_DGRAM)\n"
+        "s.setsockopt(0, 35, socket.inet_aton(\"224.1.2.3\") + socket.inet_aton(\"127.0.0.1\"))"),
+    "send a Unix datagram": python(
+        "import os, socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "s.sendto(b\"x\", os.path.dirname(os.environ[\"SOCKET\"]) + \"/datagrams\")"),
+    "send a Unix datagram from another number": python(
+        "import os, socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).dup()\n"
+        "s.sendto(b\"x\", os.path.dirname(os.environ[\"SOCKET\"]) + \"/datagrams\")"),
     "open an MPTCP socket": python("import socket; socket.socket(proto=262)"),
     "connect by a socket that another process has sent": python(
         "import os, socket; here, there = socket.socketpair()\n"
@@ -216,8 +242,9 @@ NETWORK = {
         "import os, socket; socket.socket(socket.AF_UNIX).connect(os.environ[\"SOCKET\"])"),
     "connect to a socket through a link": "ln -sfn $SOCKET here && " + python(
         "import socket; socket.socket(socket.AF_UNIX).connect(\"here\")"),
-    "send to a Unix socket without a connection": python(
-        "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)"),
+    "send to a Unix datagram socket as to a peer": python(
+        "import os, socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "s.connect(os.path.dirname(os.environ[\"SOCKET\"]) + \"/datagrams\"); s.send(b\"x\")"),
 }
 
 RESOURCES = {

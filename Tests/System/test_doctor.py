@@ -128,7 +128,7 @@ os.write(3, b"exited=0\\n")
             os.kill(pid, signal.SIGKILL)
     found = {finding["name"]: finding["text"] for finding in json.loads(done.stdout)["findings"] if finding["group"] == "jail"}
     for attempt in ("reading a checkpoint", "reading a secret", "writing outside the project tree", "signalling another process",
-                    "reading another process's environment", "a TCP connection", "a UDP socket"):
+                    "reading another process's environment", "a TCP connection", "a UDP datagram"):
         assert f"{attempt} is possible" in found["tactical"]
     assert "writing in the project tree is possible" in found["strategic"]
     assert "writing in the project tree" not in found["tactical"]

@@ -176,16 +176,15 @@ sys.exit(0 if libc.syscall(317, 1, 8, ctypes.byref(program)) >= 0 else 1)
 
 
 CLOSED = {
-    "udp": ("socket.socket(type=socket.SOCK_DGRAM)", "udp"),
     "raw": ("socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)", "socket"),
     "packet": ("socket.socket(socket.AF_PACKET, socket.SOCK_RAW)", "socket"),
     "vsock": ("socket.socket(40, socket.SOCK_STREAM)", "socket"),
     "mptcp": ("socket.socket(proto=262)", "socket"),
-    "unix datagrams": ("socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)", "socket"),
+    "udp lite": ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 136)", "socket"),
+    "pings": ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 1)", "socket"),
     "netlink of devices": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)", None),
     "netlink of sockets": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)", None),
     "netlink of the firewall": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)", None),
-    "a pair of unix datagram sockets": ("socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)", None),
 }
 
 

@@ -21,7 +21,7 @@ final class DoctorScene {
         Attempt(name: "signal", what: "signalling another process"),
         Attempt(name: "environ", what: "reading another process's environment"),
         Attempt(name: "tcp", what: "a TCP connection", needsNetwork: true),
-        Attempt(name: "udp", what: "a UDP socket", needsNetwork: true),
+        Attempt(name: "udp", what: "a UDP datagram", needsNetwork: true),
     ]
 
     /// Bash alone, without another program of the image. Each attempt in a subshell of its own.
@@ -30,6 +30,7 @@ final class DoctorScene {
         read_file() { exec 3<"$1"; }
         make_file() { : >"$1" && rm -f -- "$1"; }
         connect() { exec 3<>"$1"; }
+        send() { echo x >"$1"; }
         attempt checkpoint read_file "$DOCTOR_CHECKPOINT"
         attempt secret read_file "$DOCTOR_SECRET"
         attempt outside make_file "$DOCTOR_OUTSIDE"
@@ -37,7 +38,7 @@ final class DoctorScene {
         attempt signal kill -0 "$DOCTOR_PROCESS"
         attempt environ read_file "/proc/$DOCTOR_PROCESS/environ"
         attempt tcp connect "/dev/tcp/127.0.0.1/$DOCTOR_PORT"
-        attempt udp connect /dev/udp/127.0.0.1/9
+        attempt udp send /dev/udp/127.0.0.1/9
         if [ "$DOCTOR_JAILED" ]; then sleep 3600 & echo "left $!"; fi
         exit 0
         """

@@ -90,7 +90,7 @@ package struct NetworkSettings: Equatable, Sendable {
         }
     }
 
-    /// Whether commands look up names themselves: by TCP, as they have no UDP.
+    /// Whether commands look up names themselves.
     package var looksUpNames: Bool {
         guard case .only(let entries) = policy else { return false }
         return entries.contains { if case .name = $0 { true } else { false } }

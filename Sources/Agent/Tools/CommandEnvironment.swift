@@ -61,8 +61,8 @@ package struct CommandEnvironment: Equatable, Sendable {
             guard let value else { continue }
             variables += [(name, value), (name.lowercased(), value)]
         }
-        // Commands have no UDP: glibc is to ask name servers by TCP (resolv.conf(5)).
-        if network.looksUpNames { variables.append(("RES_OPTIONS", "use-vc")) }
+        // node's own clients use a proxy only if they are told to (nodejs.org, "NODE_USE_ENV_PROXY", since 22.21 and 24.5).
+        if network.usesProxy, proxy.http ?? proxy.https != nil { variables.append(("NODE_USE_ENV_PROXY", "1")) }
         return variables
     }
 

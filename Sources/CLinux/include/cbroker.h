@@ -74,10 +74,10 @@ int cbroker_diagnosis(void);
 // What takes connections to an address of 4 or 16 bytes (network order): 4 for a socket of IPv4, 6 for one of IPv6, 0 for
 // none. is_exact: whether it stands on that address alone, not on "any". Microseconds, however many sockets there are.
 int cbroker_find_listener(int diagnosis, const unsigned char *address, int length, int port, int *is_exact);
-// The inode of the Unix socket that listens: at the file that `place` was opened for, or, if that is negative, at an
+// The inode of the Unix socket of this type (SOCK_DGRAM; else: that listens) at the file that `place` was opened for, or, if that is negative, at an
 // abstract name (its bytes with the leading zero). 0: none, or one whose file system gives its files other numbers than
 // stat(2) says.
-int64_t cbroker_find_unix_listener(int diagnosis, int place, const unsigned char *name, int length);
+int64_t cbroker_find_unix(int diagnosis, int type, int place, const unsigned char *name, int length);
 // Switches IPV6_V6ONLY off; whether it was on.
 int cbroker_take_mapped(int descriptor);
 
@@ -87,8 +87,10 @@ int cbroker_take_mapped(int descriptor);
 // looks before it makes the first buffer of a datagram (net/core/sock.c, sock_alloc_send_pskb), and nothing clears the
 // flag. It still receives, can be bound, and connected.
 int cbroker_mute(int descriptor);
-// Whether that is so on this kernel, for AF_INET or AF_INET6: it is tried.
+// Whether that is so on this kernel, for a family: it is tried.
 int cbroker_can_mute(int family);
+// Puts a pair of Unix sockets into the caller, and their numbers into its memory. The call goes on waiting.
+int cbroker_give_pair(int listener, uint64_t id, int pid, uint64_t place, int type, int close_on_exec);
 // As cbroker_give, under `number`, in the place of what is there.
 int cbroker_give_as(int listener, uint64_t id, int descriptor, int number, int close_on_exec);
 // Writes to the memory of a process that waits.

@@ -193,6 +193,7 @@ enum {
     CJAIL_SETHOSTNAME = __NR_sethostname,
     CJAIL_SETNS = __NR_setns,
     CJAIL_SETPRIORITY = __NR_setpriority,
+    CJAIL_SETSOCKOPT = __NR_setsockopt,
     CJAIL_SETTIMEOFDAY = __NR_settimeofday,
     CJAIL_SHMAT = __NR_shmat,
     CJAIL_SHMCTL = __NR_shmctl,

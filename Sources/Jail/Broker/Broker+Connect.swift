@@ -14,10 +14,13 @@ extension Broker {
         }
         switch SocketAddress(bytes, family: socket.family) {
         case .invalid(let code): _ = finish(call.id, -code)
+        case .path where socket.isMute, .abstract where socket.isMute: connectMuteUnix(call, socket, bytes)
         case .path(let path): connectUnix(call, socket, path)
         case .abstract(let name): connectAbstract(call, socket, name)
         case .unspecified:
             socket.peer = nil
+            socket.unixPeer?.close()
+            socket.unixPeer = nil
             _ = finish(call.id, cbroker_connect(socket.descriptor, bytes, Int32(bytes.count)))
         case .internet(let address, let port, let scope) where socket.isMute:
             _ = finish(call.id, connectMute(socket, address, port, scope))

@@ -3,7 +3,7 @@ import Contracts
 import Glibc
 import LinuxSystem
 
-/// Where the descriptors of a command's UDP sockets stand: 768 to 1023, below select(2)'s limit.
+/// Where the descriptors of a command's datagram sockets stand: 768 to 1023, below select(2)'s limit.
 ///
 /// The filter sees a descriptor's number and not what it is. By these numbers it knows which calls to hand to the broker,
 /// and every other write(2) and send(2) costs nothing. Nothing depends on it for safety: see `Broker.mute`.
@@ -16,7 +16,7 @@ enum DatagramNumbers {
     }
 }
 
-/// UDP among the commands of a job, and to nobody else.
+/// UDP among the commands of a job, to what the policy allows, and to nobody else.
 ///
 /// A datagram's address lies in the caller's memory, so the kernel must not be let read it after the broker has looked:
 /// another thread could change it. And the kernel cannot be told "only to these": Landlock has no rule for datagrams, and a
@@ -62,7 +62,8 @@ extension Broker {
         guard sender >= 0 else { return sender }
         let shared = Int32(CBROKER_SHARES_ADDRESS)
         let bytes = SocketAddress.bytes(place, port: port, family: socket.family)
-        let nowhere = SocketAddress.bytes(.loopback, port: 1, family: socket.family)
+        let nowhere = SocketAddress.bytes(
+            place.isV4 ? .loopback : IPAddress("::1") ?? .loopback, port: 1, family: socket.family)
         var result = cbroker_share(sender, shared)
         if result == 0 { result = bindHere(sender, bytes) }
         if result == 0 { result = cbroker_connect(sender, nowhere, Int32(nowhere.count)) }
@@ -72,6 +73,36 @@ extension Broker {
         for descriptor in [sender, socket.descriptor] { _ = cbroker_share(descriptor, asked) }
         if result == 0 { socket.sender = sender } else { _ = close(sender) }
         return result
+    }
+
+    /// Binds the caller's socket to the address that the kernel chooses for what is sent to `address`.
+    ///
+    /// Then it is connected, whether the caller has asked for that or not: it stands on an address of the pod, and is to
+    /// receive from there only.
+    func bindMute(_ socket: BrokeredSocket, towards address: IPAddress, _ port: UInt16, _ scope: UInt32) -> Int32 {
+        let target = SocketAddress.bytes(address, port: port, scope: scope, family: socket.family)
+        let probe = datagramSocket(socket.family)
+        guard probe >= 0 else { return probe }
+        defer { _ = close(probe) }
+        var result = cbroker_connect(probe, target, Int32(target.count))
+        guard result == 0 else { return result }
+        guard let place = Self.name(probe, socket.family) else { return -EADDRNOTAVAIL }
+        result = bindMute(socket, place, 0)
+        guard result == 0 else { return result }
+        socket.bound = (place, Self.port(socket.descriptor) ?? 0)
+        return cbroker_connect(socket.descriptor, target, Int32(target.count))
+    }
+
+    /// The address that a socket has.
+    private static func name(_ descriptor: Int32, _ family: Int32) -> IPAddress? {
+        var bytes = [UInt8](repeating: 0, count: SocketAddress.longest)
+        var length = socklen_t(bytes.count)
+        let result = bytes.withUnsafeMutableBytes { buffer in
+            buffer.withMemoryRebound(to: sockaddr.self) { getsockname(descriptor, $0.baseAddress, &length) }
+        }
+        guard result == 0, case .internet(let address, _, _) = SocketAddress(Array(bytes.prefix(Int(length))), family: family)
+        else { return nil }
+        return address.canonical
     }
 
     private func datagramSocket(_ family: Int32) -> Int32 {
@@ -84,21 +115,27 @@ extension Broker {
     func connectMute(_ socket: BrokeredSocket, _ address: IPAddress, _ port: UInt16, _ scope: UInt32) -> Int32 {
         let real = address.canonical
         var bytes = SocketAddress.bytes(address, port: port, scope: scope, family: socket.family)
-        var peer = real
+        // Nil: none of the job's own addresses is meant.
+        var place: IPAddress?
         if let own, real.isLoopback {
-            if socket.bound == nil {
-                let result = bindOwn(socket, own, real, 0)
-                if result < 0 { return result }
+            if case .own(let found) = receiver(own, real, port, from: socket) {
+                place = found
+            } else if !policy.allows(real, port) {
+                place = places(own, real)[0]
             }
-            if case .own(let place) = receiver(own, real, port, from: socket) {
-                peer = place
-            } else {
-                peer = places(own, real)[0]
-            }
-            bytes = SocketAddress.bytes(peer, port: port, family: socket.family)
         }
+        if socket.bound == nil {
+            var result: Int32 = 0
+            if let own, place != nil {
+                result = bindOwn(socket, own, real, 0)
+            } else if policy.allows(real, port) {
+                result = bindMute(socket, towards: real, port, scope)
+            }
+            if result < 0 { return result }
+        }
+        if let place { bytes = SocketAddress.bytes(place, port: port, family: socket.family) }
         let result = cbroker_connect(socket.descriptor, bytes, Int32(bytes.count))
-        if result == 0 { socket.peer = (peer, port) }
+        if result == 0 { socket.peer = (place ?? real, port) }
         return result
     }
 

@@ -4,7 +4,7 @@ import Glibc
 import LinuxSystem
 
 /// What a send ends with instead of a number of bytes: a negative error.
-private struct SendFailure: Error {
+struct SendFailure: Error {
     let code: Int32
 }
 
@@ -40,7 +40,16 @@ extension Broker {
                 }
             _ = give(call.id, result)
         } catch {
-            _ = finish(call.id, error.code)
+            if error.code == -EAGAIN, !socket.isNonBlocking { delayed.append(call) } else { _ = finish(call.id, error.code) }
+        }
+    }
+
+    /// As the kernel does: a call that waits for room ends with a signal that has a handler.
+    func retryDelayed() {
+        let calls = delayed
+        delayed = []
+        for call in calls where cbroker_is_waiting(listener.number, call.id) == 1 {
+            if cbroker_has_signal(call.pid) == 1 { _ = finish(call.id, -EINTR) } else { send(call) }
         }
     }
 
@@ -107,6 +116,7 @@ extension Broker {
         _ call: cbroker_call, _ socket: BrokeredSocket, _ data: [UInt8], _ name: UInt64, _ length: UInt64
     ) throws(SendFailure) -> Int32 {
         guard name != 0 else {
+            if let place = socket.unixPeer { return try send(call, socket, data, to: place) }
             guard let peer = socket.peer else { throw SendFailure(code: -EDESTADDRREQ) }
             return try send(call, socket, data, to: peer.address, peer.port, isPeer: true)
         }
@@ -116,6 +126,10 @@ extension Broker {
         switch SocketAddress(bytes, family: socket.family) {
         case .internet(let address, let port, _):
             return try send(call, socket, data, to: address.canonical, port, isPeer: false)
+        case .path, .abstract:
+            let place = try unixPlace(call, bytes)
+            defer { place.close() }
+            return try send(call, socket, data, to: place)
         case .invalid(let code): throw SendFailure(code: -code)
         default: throw SendFailure(code: -EAFNOSUPPORT)
         }
@@ -129,23 +143,36 @@ extension Broker {
         guard port != 0 else { throw SendFailure(code: -EINVAL) }
         // Until here the pid could have become another process's.
         guard cbroker_is_waiting(listener.number, call.id) == 1 else { throw SendFailure(code: -EINTR) }
-        guard let own, address.isLoopback else { throw refusal(of: call, address, port, EACCES) }
-        if socket.bound == nil {
-            let result = bindOwn(socket, own, address, 0)
-            if result < 0 { throw SendFailure(code: result) }
+        var receiver = DatagramReceiver.nobody
+        if let own, address.isLoopback {
+            receiver = self.receiver(own, address, port, from: socket)
+            if case .own(let place) = receiver {
+                if socket.bound == nil { try succeed(bindOwn(socket, own, address, 0)) }
+                return try send(socket, data, to: place, port)
+            }
         }
-        switch receiver(own, address, port, from: socket) {
-        case .own(let place):
-            let target = SocketAddress.bytes(place, port: port, family: socket.family)
-            let result = cbroker_send(socket.sender, data, Int32(data.count), target, Int32(target.count))
-            if result < 0 { throw SendFailure(code: result) }
-            return result
+        if policy.allows(address, port) {
+            if socket.bound == nil { try succeed(bindMute(socket, towards: address, port, 0)) }
+            return try send(socket, data, to: address, port)
+        }
+        guard own != nil, address.isLoopback else { throw refusal(of: call, address, port, EACCES) }
+        if case .somebodyElse = receiver { throw refusal(of: call, address, port, ECONNREFUSED) }
         // The kernel reports it to a socket that is connected, a moment later.
-        case .nobody:
-            if isPeer { throw SendFailure(code: -ECONNREFUSED) }
-            return Int32(data.count)
-        case .somebodyElse: throw refusal(of: call, address, port, ECONNREFUSED)
-        }
+        if isPeer { throw SendFailure(code: -ECONNREFUSED) }
+        return Int32(data.count)
+    }
+
+    private func send(
+        _ socket: BrokeredSocket, _ data: [UInt8], to address: IPAddress, _ port: UInt16
+    ) throws(SendFailure) -> Int32 {
+        let target = SocketAddress.bytes(address, port: port, family: socket.family)
+        return try succeed(cbroker_send(socket.sender, data, Int32(data.count), target, Int32(target.count)))
+    }
+
+    @discardableResult
+    func succeed(_ result: Int32) throws(SendFailure) -> Int32 {
+        if result < 0 { throw SendFailure(code: result) }
+        return result
     }
 
     private func refusal(

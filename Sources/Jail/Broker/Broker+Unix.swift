@@ -62,7 +62,14 @@ extension Broker {
                 call: call, inode: socket.inode, address: [UInt8(AF_UNIX), 0] + name, place: -1, target: target))
     }
 
-    private static func absolute(_ path: [UInt8], _ pid: Int32) -> [UInt8]? {
+    /// The inode of the socket at a place, or of an abstract name; see `cbroker_find_unix`.
+    func unixSocket(_ type: Int32, _ place: Int32, _ address: [UInt8]) -> Int64 {
+        Array(address.dropFirst(2)).withUnsafeBufferPointer {
+            cbroker_find_unix(diagnosis.number, type, place, $0.baseAddress, Int32($0.count))
+        }
+    }
+
+    static func absolute(_ path: [UInt8], _ pid: Int32) -> [UInt8]? {
         if path.first == UInt8(ascii: "/") { return path }
         return withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX)) { buffer in
             let count = cbroker_process_link(pid, "cwd", buffer.baseAddress, PATH_MAX)
@@ -138,9 +145,7 @@ extension Broker {
     /// A file's socket stays the same, and an abstract name can be taken only by one of the same domain. Not known where
     /// the kernel does not say, or of a listener that 64 others have followed: then `hand` connects twice.
     private func isOwnServer(_ connection: QueuedConnection) -> Bool {
-        let inode = Array(connection.address.dropFirst(2)).withUnsafeBufferPointer {
-            cbroker_find_unix_listener(diagnosis.number, connection.place, $0.baseAddress, Int32($0.count))
-        }
+        let inode = unixSocket(SocketType.stream, connection.place, connection.address)
         return inode > 0 && listened.contains(inode)
     }
 

@@ -31,6 +31,8 @@ package final class Broker {
     var sockets: [BrokeredSocket] = []
     /// Connections to Unix sockets whose backlog is full.
     var queued: [QueuedConnection] = []
+    /// Calls that send a datagram for which there is no room yet.
+    var delayed: [cbroker_call] = []
     /// Sockets that are listening, and that were connected, and are the command's alone since: by inode.
     var listened = RecentInodes()
     var connected = RecentInodes()
@@ -84,7 +86,7 @@ package final class Broker {
 
     /// When to serve though nothing is readable.
     package var wake: Deadline {
-        var result = queued.isEmpty ? nextSweep : nextSweep.sooner(.after(milliseconds: QueuedConnection.pause))
+        var result = queued.isEmpty && delayed.isEmpty ? nextSweep : nextSweep.sooner(.after(milliseconds: QueuedConnection.pause))
         for socket in sockets {
             guard let waiting = socket.waiting else { continue }
             result = result.sooner(waiting.until).sooner(.after(milliseconds: Self.signalPause))
@@ -109,6 +111,7 @@ package final class Broker {
             }
         }
         retryQueued()
+        retryDelayed()
         for socket in sockets {
             guard let waiting = socket.waiting else { continue }
             // As the kernel does, in both cases: the connection stays on its way.
@@ -129,6 +132,7 @@ package final class Broker {
         case CJAIL_CONNECT: connect(call)
         case CJAIL_BIND: bind(call)
         case CJAIL_LISTEN: listen(call)
+        case CJAIL_SOCKETPAIR: makePair(call)
         case CJAIL_SENDTO, CJAIL_SENDMSG, CJAIL_SENDMMSG, CJAIL_WRITE: send(call)
         // The filter notifies of nothing else.
         default: if !answerSystemV(call) { _ = finish(call.id, -EPERM) }
@@ -209,10 +213,10 @@ package final class Broker {
                 return
             }
             let closes: Int32 = flags & SocketType.closeOnExec == 0 ? 0 : 1
-            let isMute = family != AF_UNIX && type == SocketType.datagram && policy != .open
+            let isMute = type == SocketType.datagram && (policy != .open || family == AF_UNIX)
             guard !isMute || mute(number, family) else {
                 _ = close(number)
-                refuse(call, .socket, "a UDP socket", with: EPERM)
+                refuse(call, .socket, "a datagram socket", with: EPERM)
                 return
             }
             let given = isMute ? giveMute(call, number, closes) : cbroker_give(listener.number, call.id, number, closes)
@@ -237,9 +241,7 @@ package final class Broker {
         _ family: Int32, _ type: Int32, _ proto: Int32
     ) -> (kind: JailViolation.Kind, target: String)? {
         switch (family, type) {
-        case (AF_UNIX, SocketType.stream), (AF_UNIX, SocketType.packets): nil
-        // sendto(2) takes a datagram to any path, and no connect(2) is asked.
-        case (AF_UNIX, _): (.socket, "a Unix datagram socket")
+        case (AF_UNIX, SocketType.stream), (AF_UNIX, SocketType.packets), (AF_UNIX, SocketType.datagram): nil
         // MPTCP (262) would go round Landlock and the broker's knowledge of TCP.
         case (AF_INET, SocketType.stream) where proto == 0 || proto == 6: nil
         case (AF_INET6, SocketType.stream) where proto == 0 || proto == 6: nil

@@ -34,8 +34,10 @@ final class BrokeredSocket {
     var isMute = false
     /// -1 as long as there is none.
     var sender: Int32 = -1
-    /// What a datagram socket was connected to.
+    /// What a UDP socket was connected to.
     var peer: (address: IPAddress, port: UInt16)?
+    /// What a Unix datagram socket was connected to.
+    var unixPeer: UnixPlace?
     /// Who called listen(2) for it, and by which descriptor: mostly the one who holds it.
     var holder: (pid: Int32, descriptor: Int32)?
     var isListening = false
@@ -54,6 +56,7 @@ final class BrokeredSocket {
     func close() {
         _ = Glibc.close(descriptor)
         if sender >= 0 { _ = Glibc.close(sender) }
+        unixPeer?.close()
     }
 
     var isInternet: Bool { family != AF_UNIX }

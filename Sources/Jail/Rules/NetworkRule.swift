@@ -16,6 +16,11 @@ package struct NetworkRule: JailRule {
 
     /// MSG_FASTOPEN (linux/socket.h).
     private static let fastOpen: UInt32 = 0x2000_0000
+    /// IP_UNBLOCK_SOURCE, IP_BLOCK_SOURCE, IP_ADD_MEMBERSHIP, IP_ADD_SOURCE_MEMBERSHIP, IP_MSFILTER, MCAST_JOIN_GROUP,
+    /// MCAST_BLOCK_SOURCE, MCAST_UNBLOCK_SOURCE, MCAST_JOIN_SOURCE_GROUP, MCAST_MSFILTER (linux/in.h).
+    private static let joinsV4: [UInt32] = [35, 37, 38, 39, 41, 42, 43, 44, 46, 48]
+    /// IPV6_ADD_MEMBERSHIP, IPV6_JOIN_ANYCAST, and those of MCAST_ (linux/in6.h).
+    private static let joinsV6: [UInt32] = [20, 27, 42, 43, 44, 46, 48]
     /// NETLINK_ROUTE (linux/netlink.h).
     private static let netlinkRoute: Int32 = 0
     /// SECCOMP_FILTER_FLAG_NEW_LISTENER (linux/seccomp.h).
@@ -36,18 +41,28 @@ package struct NetworkRule: JailRule {
         plan.refuse(
             CJAIL_SOCKET, unless: [CallRule.Exception(.argument(0, is: AF_NETLINK))], with: .brokered)
         for call in [CJAIL_CONNECT, CJAIL_BIND, CJAIL_LISTEN] { plan.refuse(call, with: .brokered) }
-        // Of a pair of datagram sockets each end still sends to any path.
-        plan.refuse(
-            CJAIL_SOCKETPAIR,
-            unless: [SocketType.stream, SocketType.packets].map {
-                CallRule.Exception(.argument(0, is: AF_UNIX), .argument(1, mask: UInt32(SocketType.mask), is: $0))
-            })
+        func pair(_ type: Int32) -> CallRule.Exception {
+            CallRule.Exception(
+                .argument(0, is: AF_UNIX), .argument(1, mask: UInt32(SocketType.mask), is: type))
+        }
+        let streams = [pair(SocketType.stream), pair(SocketType.packets)]
+        plan.refuse(CJAIL_SOCKETPAIR, unless: streams + [pair(SocketType.datagram)])
+        plan.refuse(CJAIL_SOCKETPAIR, unless: streams, with: .brokered)
         plan.refuse(CJAIL_SENDTO, unless: [CallRule.Exception(.argument(3, lacks: Self.fastOpen))])
         plan.refuse(CJAIL_SENDMSG, unless: [CallRule.Exception(.argument(2, lacks: Self.fastOpen))])
         plan.refuse(CJAIL_SENDMMSG, unless: [CallRule.Exception(.argument(3, lacks: Self.fastOpen))])
         // The socket itself cannot send: that the broker is asked only makes it work.
         for call in [CJAIL_SENDTO, CJAIL_SENDMSG, CJAIL_SENDMMSG, CJAIL_WRITE] {
             plan.refuse(call, unless: [CallRule.Exception(DatagramNumbers.lacks(argument: 0))], with: .brokered)
+        }
+        // Who joins a group tells the network of it (IGMP, MLD), with an address of his choice.
+        for (level, options) in [(Int32(IPPROTO_IP), Self.joinsV4), (Int32(IPPROTO_IPV6), Self.joinsV6)]
+        where request.network != .open {
+            var others = CallRule.Exception()
+            others.tests = options.map { .argument(2, isNot: $0) }
+            plan.refuse(
+                CJAIL_SETSOCKOPT,
+                unless: [CallRule.Exception(.argument(1, isNot: UInt32(level))), others])
         }
         plan.refuse(CJAIL_SECCOMP, unless: [CallRule.Exception(.argument(1, lacks: Self.newListener))])
     }

@@ -9,8 +9,8 @@ extension JailedCommands {
     /// that the command's output complains about.
     package func refusals(_ report: JailReport, output: String, profile: JailProfile) -> [String] {
         let network = NetworkRefusals(network: network)
-        // glibc opens UDP sockets whenever it sorts addresses, and does without. It is worth a word only to a command that
-        // says itself that it could not look up a name.
+        // Programs look up names by themselves, and do without. It is worth a word only to a command that says itself that it
+        // could not look up a name.
         let lookedUp = NetworkRefusals.complainsAboutNames(output)
         var result = report.violations.all.filter { $0.kind != .udp || lookedUp }.map(network.sentence)
         if report.violations.unlisted > 0 { result.append("\(report.violations.unlisted) more connections") }
@@ -72,7 +72,7 @@ struct NetworkRefusals {
                 ? "listening\(target.isEmpty ? "" : " on \(target)")\(who) is not allowed in this job"
                 : "listening on \(target)\(who) is not allowed: use 127.0.0.1, ::1 or 0.0.0.0, which only this job's "
                     + "commands reach"
-        case .udp: "UDP\(who) is closed, and with it the lookup of names: \(policy)"
+        case .udp: "looking up names at \(target)\(who) is not allowed: \(policy)"
         case .socket: "opening \(target)\(who) is not allowed"
         case .unseen:
             "a socket call\(who) of a program that can be executed and not read is not allowed: make its file readable"
@@ -101,7 +101,7 @@ struct NetworkRefusals {
     private var policy: String {
         switch network.policy {
         case .none: "this job has no network"
-        case .open: "the network of this job is open for TCP"
+        case .open: "the network of this job is open for TCP and UDP"
         case .only:
             "the network of this job is \(network.words)"
                 + (network.usesProxy

@@ -1,0 +1,418 @@
+"""Datagrams, of UDP and of Unix sockets: among a job's own commands they work, and nobody else gets one."""
+import contextlib
+import errno
+import os
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+from jailed import python
+
+# Ways to send the bytes of `data` to the address `to`, with a socket `s`.
+WAYS = {
+    "sendto": "s.sendto(data, to)",
+    "sendmsg": "s.sendmsg([data[:1], data[1:]], [], 0, to)",
+    "send": "s.connect(to); s.send(data)",
+    "write": "s.connect(to); os.write(s.fileno(), data)",
+    "sendmsg to the peer": "s.connect(to); s.sendmsg([data])",
+    "sendmmsg": "s.connect(to); many(s, data)",
+}
+
+MANY = """
+import ctypes, os, socket, struct, sys
+def many(s, data):
+    '''sendmmsg(2) of the one datagram, and of a second.'''
+    libc = ctypes.CDLL(None, use_errno=True)
+    kept = [ctypes.create_string_buffer(text, len(text)) for text in (data, b'two')]
+    parts = [ctypes.create_string_buffer(struct.pack('QQ', ctypes.addressof(one), len(one))) for one in kept]
+    messages = ctypes.create_string_buffer(b''.join(
+        struct.pack('QQQQQQQII', 0, 0, ctypes.addressof(part), 1, 0, 0, 0, 0, 0) for part in parts))
+    if libc.sendmmsg(s.fileno(), messages, 2, 0) != 2: raise OSError(ctypes.get_errno(), 'sendmmsg')
+    assert [struct.unpack_from('I', messages, at)[0] for at in (56, 120)] == [len(data), 3]
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("family, host", [("AF_INET", "127.0.0.1"), ("AF_INET6", "::1"), ("AF_INET", "0.0.0.0")])
+def test_a_command_sends_to_its_own_udp_server_and_is_answered(workspace, way, family, host):
+    script = python(MANY + f"""
+server = socket.socket(socket.{family}, socket.SOCK_DGRAM)
+server.bind(("{host}", 0))
+to = ("{'127.0.0.1' if host == '0.0.0.0' else host}", server.getsockname()[1])
+s = socket.socket(socket.{family}, socket.SOCK_DGRAM)
+data = b"question"
+{WAYS[way]}
+got, sender = server.recvfrom(100)
+assert got == data and sender[1] == s.getsockname()[1], (got, sender)
+server.sendto(b"answer", sender)
+assert s.recv(100) == b"answer"
+""")
+    assert workspace.bare(script).code == 0
+    done = workspace.run(script, listen="loopback")
+    assert done.code == 0 and done.refused == [], done
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_command_sends_to_its_own_unix_socket(workspace, way):
+    script = python(MANY + f"""
+for to in ("socket", os.path.abspath("socket"), "\\0" + os.path.abspath("abstract")):
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    server.bind(to)
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    data = b"question"
+    {WAYS[way]}
+    assert server.recv(100) == data
+    server.close()
+    if os.path.exists("socket"): os.unlink("socket")
+""")
+    assert workspace.bare(script).code == 0
+    done = workspace.run(script)
+    assert done.code == 0 and done.refused == [], done
+
+
+def test_processes_of_a_command_that_inherit_or_are_sent_a_socket_receive_by_it(workspace):
+    done = workspace.run(python("""
+import os, socket
+server = socket.socket(type=socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 0))
+here, there = socket.socketpair()
+if os.fork() == 0:
+    mine = socket.socket(fileno=socket.recv_fds(here, 1, 1)[1][0])
+    assert mine.recv(9) == b"x"
+    server.sendto(b"y", ("127.0.0.1", server.getsockname()[1]))
+    os._exit(0)
+socket.send_fds(there, [b"x"], [server.fileno()])
+socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", server.getsockname()[1]))
+assert os.wait()[1] == 0 and server.recv(9) == b"y"
+"""), listen="loopback")
+    assert done.code == 0, done
+
+
+def test_commands_with_the_same_loopback_send_to_each_other_and_others_do_not(workspace):
+    server = workspace.start(["/usr/bin/python3", "-c", """
+import socket
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+while (got := s.recvfrom(100))[0] != b"end": s.sendto(got[0].upper(), got[1])
+"""], listen="127.64.0.2")
+    port = int(server.stdout.readline())
+    ask = ("import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.sendto(b'%s', ('127.0.0.1', %d)); "
+           "print(s.recv(100).decode())")
+    done = workspace.run(python(ask % ("hello", port)), listen="127.64.0.2")
+    assert done.out == "HELLO\n" and done.refused == [], done
+    refused = python("import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.connect(('127.0.0.1', %d))\n"
+                     "try: s.send(b'x')\nexcept ConnectionRefusedError: print('refused')" % port)
+    done = workspace.run(refused, listen="loopback")
+    assert done.out == "refused\n" and done.refused == [], done
+    end = python("import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'end', ('127.0.0.1', %d))" % port)
+    assert workspace.run(end, listen="127.64.0.2").code == 0
+    assert workspace.finish(server).code == 0
+
+
+def test_a_sender_waits_while_the_receiver_has_no_room(workspace):
+    script = python("""
+import os, socket
+server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+server.bind("socket")
+count = int(open("/proc/sys/net/unix/max_dgram_qlen").read()) + 3
+eager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+eager.setblocking(False)
+eager.connect("socket")
+told, tell = os.pipe()
+if os.fork() == 0:
+    os.read(told, 1)
+    assert [server.recv(9) for _ in range(count)] == [b"%d" % n for n in range(count)]
+    os._exit(0)
+sent = 0
+try:
+    while True:
+        eager.send(b"%d" % sent)
+        sent += 1
+except BlockingIOError: os.write(tell, b"x")
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect("socket")
+for number in range(sent, count): s.send(b"%d" % number)
+assert os.wait()[1] == 0 and sent < count
+""")
+    assert workspace.bare(script).code == 0
+    assert workspace.bare("rm socket").code == 0
+    done = workspace.run(script)
+    assert done.code == 0, done
+
+
+WRONG = {
+    "too long": ("sendto(bytes(65508), to)", errno.EMSGSIZE),
+    "no address": ("send(b'x')", errno.EDESTADDRREQ),
+    "no port": ("sendto(b'x', ('127.0.0.1', 0))", errno.EINVAL),
+    "bound twice": ("bind(to)", errno.EINVAL),
+    "listening": ("listen()", errno.EOPNOTSUPP),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_calls_fail_as_without_the_jail(workspace, case):
+    code, expected = WRONG[case]
+    script = python(f"""
+import socket, sys
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 0))
+to = s.getsockname()
+try: s.{code}
+except OSError as error: print(error.errno)
+""")
+    assert workspace.bare(script).out == f"{expected}\n"
+    assert workspace.run(script, listen="loopback").out == f"{expected}\n"
+
+
+def test_a_port_that_is_taken_is_taken_and_free_again_once_it_is_closed(workspace):
+    script = python("""
+import errno, socket
+one, two = socket.socket(type=socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM)
+one.bind(("127.0.0.1", 0))
+place = ("127.0.0.1", one.getsockname()[1])
+try: two.bind(place)
+except OSError as error: print(error.errno == errno.EADDRINUSE)
+one.close()
+two.bind(place)
+""")
+    for done in (workspace.bare(script), workspace.run(script, listen="loopback")):
+        assert done.code == 0 and done.out == "True\n", done
+
+
+def test_a_program_may_ask_which_address_it_would_have(workspace):
+    """By connecting a UDP socket, which sends nothing; what it then sends is refused, and that is told."""
+    done = workspace.run(python("""
+import socket
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.connect(("127.0.0.9", 9))
+print(s.getsockname()[0])
+try: s.send(b"x")
+except PermissionError: print("refused")
+"""))
+    assert done.code == 0 and done.out == "127.0.0.1\nrefused\n", done
+    assert [(one["refused"], one["target"]) for one in done.refused] == [("connect", "127.0.0.9:9 by UDP")]
+
+
+@pytest.mark.parametrize("listen", ["none", "loopback"])
+@pytest.mark.parametrize("family, host", [("AF_INET", "127.0.0.9"), ("AF_INET6", "::1")])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_the_policy_names_is_sent_to_and_answers(workspace, way, family, host, listen):
+    with socket.socket(getattr(socket, family), socket.SOCK_DGRAM) as server:
+        server.bind((host, 0))
+        server.settimeout(60)
+        port = server.getsockname()[1]
+        process = workspace.start(python(MANY + f"""
+s = socket.socket(socket.{family}, socket.SOCK_DGRAM)
+data, to = b"question", ("{host}", {port})
+{WAYS[way]}
+print(s.recv(100).decode())
+"""), network=f"[{host}]:{port}" if ":" in host else f"{host}:{port}", listen=listen)
+        data, sender = server.recvfrom(100)
+        assert data == b"question"
+        server.sendto(b"answer", sender)
+        done = workspace.finish(process)
+    assert done.out == "answer\n" and done.refused == [], done
+
+
+# MARK: Nobody else's
+
+
+@pytest.fixture
+def outside(workspace):
+    """Receivers of somebody else of the same user: on the loopback, on every address, at a path."""
+    with contextlib.ExitStack() as stack:
+        def receiver(family, address):
+            one = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+            one.bind(address)
+            one.setblocking(False)
+            return one
+        workspace.receivers = [receiver(socket.AF_INET, ("127.0.0.1", 0)), receiver(socket.AF_INET, ("0.0.0.0", 0)),
+                               receiver(socket.AF_INET6, ("::", 0))]
+        paths = [str(workspace.outside / "datagrams"), str(workspace.tmp / "datagrams")]
+        workspace.receivers += [receiver(socket.AF_UNIX, path) for path in paths]
+        for path in paths:
+            os.chown(path, workspace.uid, workspace.uid)
+        workspace.targets = "[" + ", ".join(
+            [f"('127.0.0.1', {one.getsockname()[1]})" for one in workspace.receivers[:3]] + list(map(repr, paths))) + "]"
+        yield workspace
+
+
+def arrived(workspace):
+    count = 0
+    for receiver in workspace.receivers:
+        with contextlib.suppress(BlockingIOError):
+            while receiver.recv(100):
+                count += 1
+    return count
+
+
+ATTACK = MANY + """
+import threading
+def made(to):
+    return socket.socket(socket.AF_UNIX if isinstance(to, str) else socket.AF_INET, socket.SOCK_DGRAM)
+"""
+
+EACH = {
+    **{way: f"s = made(to); data = b'x'; {code}" for way, code in WAYS.items()},
+    "by a duplicate": "made(to).dup().sendto(b'x', to)",
+    "by writev": "s = made(to); s.connect(to); os.writev(s.fileno(), [b'x'])",
+    "by splice": "s = made(to); s.connect(to); a, b = os.pipe(); os.write(b, b'x'); os.splice(a, s.fileno(), 1)",
+    "by one of the family IPv6": "s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.sendto(b'x', ('::ffff:127.0.0.1', to[1]))",
+    "by one that was handed on":
+        "s = made(to); here, there = socket.socketpair(); socket.send_fds(there, [b'x'], [s.fileno()]); "
+        "socket.socket(fileno=socket.recv_fds(here, 1, 1)[1][0]).sendto(b'x', to)",
+    "by a pair": "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', to)",
+}
+
+
+@pytest.mark.parametrize("listen", ["none", "loopback"])
+@pytest.mark.parametrize("way", EACH)
+def test_no_datagram_reaches_anybody_else(outside, way, listen):
+    script = python(ATTACK + f"for to in {outside.targets}:\n"
+                    f"    def attempt():\n        {EACH[way]}\n    try: attempt()\n    except (OSError, TypeError): pass")
+    assert outside.bare(script).code == 0 and arrived(outside) > 0
+    done = outside.run(script, listen=listen)
+    assert done.code == 0 and arrived(outside) == 0, done
+
+
+RACES = {
+    # The address is another's a moment after the broker has read it.
+    "an address that changes": """
+libc = ctypes.CDLL(None)
+own = socket.socket(type=socket.SOCK_DGRAM)
+own.bind(("127.0.0.1", 0))
+def name(port): return struct.pack("=H", 2) + struct.pack("!H4s8x", port, socket.inet_aton("127.0.0.1"))
+address = ctypes.create_string_buffer(name(own.getsockname()[1]), 16)
+names = [name(own.getsockname()[1]), name(PORT)]
+part = ctypes.create_string_buffer(b"x")
+parts = ctypes.create_string_buffer(struct.pack("QQ", ctypes.addressof(part), 1))
+message = ctypes.create_string_buffer(
+    struct.pack("QQQQQQQ", ctypes.addressof(address), 16, ctypes.addressof(parts), 1, 0, 0, 0))
+def flip():
+    while not over:
+        for one in names: ctypes.memmove(address, one, 16)
+def attack(s): libc.sendmsg(s.fileno(), message, 0)
+""",
+    # The number is another socket's a moment after the broker has looked which it is.
+    "a number that changes": """
+udp = socket.socket(type=socket.SOCK_DGRAM)
+here, there = socket.socketpair()
+number = 900
+os.dup2(here.fileno(), number)
+def flip():
+    while not over:
+        os.dup2(udp.fileno(), number)
+        os.dup2(here.fileno(), number)
+victim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, fileno=number)
+def attack(s):
+    try: victim.sendmsg([b"x"], [], 0x40, ("127.0.0.1", PORT))
+    except OSError: pass
+    try: there.recv(4096, 0x40)
+    except OSError: pass
+""",
+}
+
+
+@pytest.mark.parametrize("race", RACES)
+def test_no_race_gets_a_datagram_out(outside, race):
+    port = outside.receivers[0].getsockname()[1]
+    script = python(ATTACK + f"PORT = {port}\nover = False\n" + RACES[race] + """
+thread = threading.Thread(target=flip)
+thread.start()
+s = socket.socket(type=socket.SOCK_DGRAM)
+for _ in range(3000): attack(s)
+over = True
+thread.join()
+os._exit(0)
+""")
+    assert outside.bare(script).code == 0 and arrived(outside) > 0
+    done = outside.run(script, listen="loopback")
+    assert done.code == 0 and arrived(outside) == 0, done
+
+
+def test_a_port_of_the_commands_own_never_leads_to_anybody_elses(workspace):
+    """Its socket is closed; somebody else's, on all addresses, takes the port."""
+    process = workspace.start(["/usr/bin/python3", "-c", """
+import socket
+s, c = socket.socket(type=socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 0))
+own, port = s.getsockname()
+c.sendto(b"x", (own, port))
+s.close()
+print(own, port, flush=True)
+input()
+for where in ("127.0.0.1", own):
+    try: print(c.sendto(b"x", (where, port)))
+    except ConnectionRefusedError: print("refused")
+"""], listen="loopback", stdin=subprocess.PIPE)
+    own, port = process.stdout.readline().split()
+    outside = None
+    # Until the broker has seen that the socket has gone.
+    while outside is None:
+        one = socket.socket(type=socket.SOCK_DGRAM)
+        with contextlib.suppress(OSError):
+            one.bind(("0.0.0.0", int(port)))
+            outside = one
+    with outside:
+        done = workspace.finish(process, "\n")
+        outside.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            outside.recv(9)
+    assert done.out.split() == ["refused", "refused"], done
+
+
+def test_more_sockets_than_can_send_still_receive(workspace):
+    done = workspace.run(python("""
+import socket
+made = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(300)]
+for s in made: s.bind(("127.0.0.1", 0))
+for s in made: made[0].sendto(b"x", s.getsockname())
+assert all(s.recv(9) == b"x" for s in made)
+try: made[-1].sendto(b"x", made[0].getsockname())
+except BrokenPipeError: print("the last only receives")
+"""), listen="loopback")
+    assert done.code == 0 and done.out == "the last only receives\n", done
+
+
+def test_what_else_asks_for_datagrams_works(workspace):
+    script = python("""
+import asyncio, logging, logging.handlers, os, socket
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.bind("log")
+logging.getLogger().addHandler(logging.handlers.SysLogHandler(os.path.abspath("log")))
+logging.warning("hello")
+assert log.recv(100) == b"<12>hello\\0"
+class Echo(asyncio.DatagramProtocol):
+    def connection_made(self, transport): self.transport = transport
+    def datagram_received(self, data, address): self.transport.sendto(data, address)
+class Ask(asyncio.DatagramProtocol):
+    def connection_made(self, transport): transport.sendto(b"asyncio")
+    def datagram_received(self, data, address): answer.set_result(data)
+async def main():
+    global answer
+    loop = asyncio.get_running_loop()
+    answer = loop.create_future()
+    server, _ = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
+    await loop.create_datagram_endpoint(Ask, remote_addr=server.get_extra_info("sockname"))
+    print((await answer).decode())
+asyncio.run(main())
+""")
+    assert workspace.bare(script).out == "asyncio\n"
+    assert workspace.bare("rm log").code == 0
+    done = workspace.run(script, listen="loopback")
+    assert done.out == "asyncio\n", done
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+def test_node_sends_and_receives_datagrams(workspace):
+    code = """
+const dgram = require("dgram"), a = dgram.createSocket("udp4"), b = dgram.createSocket("udp4");
+a.on("message", (m, from) => a.send(m + "!", from.port, from.address));
+b.on("message", m => { console.log(String(m)); a.close(); b.close(); });
+a.bind(0, "127.0.0.1", () => b.send("node", a.address().port, "127.0.0.1"));
+"""
+    done = workspace.run(["node", "-e", code], listen="loopback")
+    assert done.code == 0 and done.out == "node!\n", done
