@@ -342,8 +342,8 @@ def test_the_profiles(sandbox):
     done = sandbox.script("cat file; echo y > file", "--profile", "strategic")
     assert done.stdout == b"x\n" and done.returncode == 1 and b"denied" in done.stderr
     proxy = {"HTTP_PROXY": "http://127.0.0.1:3128", "NO_PROXY": "localhost"}
-    assert sandbox.script("echo $HTTP_PROXY $no_proxy", settings=proxy).stdout == b"http://127.0.0.1:3128 localhost\n"
-    assert sandbox.script("echo ${HTTP_PROXY-}${http_proxy-}${NO_PROXY-}", "--profile", "none-network", settings=proxy).stdout == b"\n"
+    assert sandbox.script("echo $HTTP_PROXY $no_proxy $NODE_USE_ENV_PROXY", settings=proxy).stdout == b"http://127.0.0.1:3128 localhost 1\n"
+    assert sandbox.script("echo ${HTTP_PROXY-}${http_proxy-}${NO_PROXY-}${NODE_USE_ENV_PROXY-}", "--profile", "none-network", settings=proxy).stdout == b"\n"
 
 
 def test_none_network_cannot_even_connect_to_the_proxy(sandbox):
