@@ -1,7 +1,7 @@
 # The commands of this project. `make` alone explains them.
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test demo bench format lint image example clean
+.PHONY: help deps build test suites demo bench format lint image example clean
 
 # What builds images, asked for only by the targets that do.
 CONTAINERS = $(or $(shell command -v podman || command -v docker),$(error this target needs podman or docker))
@@ -28,6 +28,12 @@ test: ## Lint, check the layering, build, run all tests; ends with "N passed, N 
 	scripts/check-kernel
 	scripts/install-dependencies build demo test
 	scripts/test
+
+suites: ## Run others' test suites outside and inside of the jail, and print what differs (an hour)
+	scripts/check-kernel
+	scripts/install-dependencies build suites
+	swift build -c release
+	Tests/Suites/run
 
 demo: ## Watch an agent mend a program, get killed, and finish
 	scripts/check-kernel

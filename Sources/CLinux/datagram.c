@@ -35,8 +35,8 @@ static socklen_t some_address(int descriptor, int family, struct sockaddr_storag
     }
 }
 
-int cbroker_can_mute(int family) {
-    int descriptor = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+int cbroker_can_mute(int family, int protocol) {
+    int descriptor = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
     if (descriptor < 0) return 0;
     struct sockaddr_storage address;
     const struct sockaddr *to = (const struct sockaddr *)&address;

@@ -180,7 +180,6 @@ CLOSED = {
     "packet": ("socket.socket(socket.AF_PACKET, socket.SOCK_RAW)", "socket"),
     "vsock": ("socket.socket(40, socket.SOCK_STREAM)", "socket"),
     "mptcp": ("socket.socket(proto=262)", "socket"),
-    "udp lite": ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 136)", "socket"),
     "pings": ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 1)", "socket"),
     "netlink of devices": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)", None),
     "netlink of sockets": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)", None),

@@ -124,6 +124,16 @@ for thread in clients: thread.join()
     assert done.code == 0, done
 
 
+@pytest.mark.parametrize("kind", ["STREAM", "DGRAM", "SEQPACKET"])
+def test_an_abstract_name_is_free_again_at_once(workspace, kind):
+    done = workspace.run(python(f"""
+import socket
+for _ in range(5):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_{kind}) as s: s.bind("\\0again")
+"""))
+    assert done.code == 0, done
+
+
 FOREIGN = {
     "in a folder of its own": "connect(os.environ['TMPDIR'] + '/stream')",
     "beside the project": "connect(os.environ['OUTSIDE'] + '/stream')",

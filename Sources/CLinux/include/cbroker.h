@@ -87,8 +87,8 @@ int cbroker_take_mapped(int descriptor);
 // looks before it makes the first buffer of a datagram (net/core/sock.c, sock_alloc_send_pskb), and nothing clears the
 // flag. It still receives, can be bound, and connected.
 int cbroker_mute(int descriptor);
-// Whether that is so on this kernel, for a family: it is tried.
-int cbroker_can_mute(int family);
+// Whether that is so on this kernel, for a family and a protocol: it is tried.
+int cbroker_can_mute(int family, int protocol);
 // Puts a pair of Unix sockets into the caller, and their numbers into its memory. The call goes on waiting.
 int cbroker_give_pair(int listener, uint64_t id, int pid, uint64_t place, int type, int close_on_exec);
 // As cbroker_give, under `number`, in the place of what is there.

@@ -25,9 +25,9 @@ enum DatagramNumbers {
 /// the same address, with its own copy of datagram and address.
 extension Broker {
     /// - Returns: whether the socket is mute, and whether that means on this kernel what it should.
-    func mute(_ descriptor: Int32, _ family: Int32) -> Bool {
-        let can = canMute[family] ?? (cbroker_can_mute(family) == 1)
-        canMute[family] = can
+    func mute(_ descriptor: Int32, _ family: Int32, _ proto: Int32) -> Bool {
+        let can = canMute[[family, proto]] ?? (cbroker_can_mute(family, proto) == 1)
+        canMute[[family, proto]] = can
         return can && cbroker_mute(descriptor) == 0
     }
 
@@ -50,7 +50,7 @@ extension Broker {
         let asked = cbroker_shares(socket.descriptor)
         guard asked >= 0 else { return asked }
         // The kernel's own answer for a port that is taken, or one of its choice; then two of ours share it.
-        let probe = datagramSocket(socket.family)
+        let probe = datagramSocket(socket.family, socket.proto)
         guard probe >= 0 else { return probe }
         _ = cbroker_share(probe, asked)
         let free = bindHere(probe, SocketAddress.bytes(place, port: port, family: socket.family))
@@ -58,7 +58,7 @@ extension Broker {
         _ = close(probe)
         guard free == 0 else { return free }
 
-        let sender = datagramSocket(socket.family)
+        let sender = datagramSocket(socket.family, socket.proto)
         guard sender >= 0 else { return sender }
         let shared = Int32(CBROKER_SHARES_ADDRESS)
         let bytes = SocketAddress.bytes(place, port: port, family: socket.family)
@@ -81,7 +81,7 @@ extension Broker {
     /// receive from there only.
     func bindMute(_ socket: BrokeredSocket, towards address: IPAddress, _ port: UInt16, _ scope: UInt32) -> Int32 {
         let target = SocketAddress.bytes(address, port: port, scope: scope, family: socket.family)
-        let probe = datagramSocket(socket.family)
+        let probe = datagramSocket(socket.family, socket.proto)
         guard probe >= 0 else { return probe }
         defer { _ = close(probe) }
         var result = cbroker_connect(probe, target, Int32(target.count))
@@ -105,8 +105,8 @@ extension Broker {
         return address.canonical
     }
 
-    private func datagramSocket(_ family: Int32) -> Int32 {
-        let descriptor = cbroker_socket(family, SocketType.datagram | SocketType.nonBlocking, 0)
+    private func datagramSocket(_ family: Int32, _ proto: Int32) -> Int32 {
+        let descriptor = cbroker_socket(family, SocketType.datagram | SocketType.nonBlocking, proto)
         if descriptor >= 0, family == AF_INET6 { _ = cbroker_take_mapped(descriptor) }
         return descriptor
     }

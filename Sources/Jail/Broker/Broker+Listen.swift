@@ -9,6 +9,8 @@ extension Broker {
         guard inode >= 0, let socket = socket(inode), socket.isInternet else {
             // The kernel decides: about a path by Landlock, whose refusal no trick with memory avoids, and a TCP address
             // it refuses. A UDP socket that is not known here cannot send, unless the network is open.
+            // An abstract name is free once its socket is closed, and our copy of it may be all that is left.
+            if sockets.contains(where: { $0.family == AF_UNIX && $0.inode != inode && $0.isNamed }) { sweep() }
             _ = cbroker_proceed(listener.number, call.id)
             return
         }

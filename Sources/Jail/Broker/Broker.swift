@@ -39,8 +39,8 @@ package final class Broker {
     /// By which the kernel says who listens; -1 where it does not.
     let diagnosis: Descriptor
     var objects = SystemVObjects()
-    /// Whether a datagram socket of a family can be muted on this kernel, once it was tried.
-    var canMute: [Int32: Bool] = [:]
+    /// Whether a datagram socket of a family and a protocol can be muted on this kernel, once it was tried.
+    var canMute: [[Int32]: Bool] = [:]
     private var nextSweep = Deadline.never
     private var sweepAt = 64
 
@@ -214,7 +214,7 @@ package final class Broker {
             }
             let closes: Int32 = flags & SocketType.closeOnExec == 0 ? 0 : 1
             let isMute = type == SocketType.datagram && (policy != .open || family == AF_UNIX)
-            guard !isMute || mute(number, family) else {
+            guard !isMute || mute(number, family, proto) else {
                 _ = close(number)
                 refuse(call, .socket, "a datagram socket", with: EPERM)
                 return
@@ -228,7 +228,8 @@ package final class Broker {
             // A number that comes again, after 2^32 sockets, is a new socket's.
             listened.remove(inode)
             connected.remove(inode)
-            let socket = BrokeredSocket(descriptor: number, inode: inode, family: family, type: type)
+            let socket = BrokeredSocket(
+                descriptor: number, inode: inode, family: family, type: type, proto: proto)
             socket.isMute = isMute
             add(socket)
             return
@@ -245,8 +246,9 @@ package final class Broker {
         // MPTCP (262) would go round Landlock and the broker's knowledge of TCP.
         case (AF_INET, SocketType.stream) where proto == 0 || proto == 6: nil
         case (AF_INET6, SocketType.stream) where proto == 0 || proto == 6: nil
-        case (AF_INET, SocketType.datagram) where proto == 0 || proto == 17: nil
-        case (AF_INET6, SocketType.datagram) where proto == 0 || proto == 17: nil
+        // UDP, and UDP-Lite (136).
+        case (AF_INET, SocketType.datagram) where [0, 17, 136].contains(proto): nil
+        case (AF_INET6, SocketType.datagram) where [0, 17, 136].contains(proto): nil
         default: (.socket, "a socket of family \(family), type \(type), protocol \(proto)")
         }
     }

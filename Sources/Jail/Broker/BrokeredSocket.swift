@@ -13,6 +13,8 @@ final class BrokeredSocket {
     let family: Int32
     /// Without flags: SOCK_STREAM, SOCK_SEQPACKET or SOCK_DGRAM.
     let type: Int32
+    /// 0: the usual one of family and type.
+    let proto: Int32
 
     /// A connect(2) of the command that waits for its end.
     struct Waiting {
@@ -46,11 +48,12 @@ final class BrokeredSocket {
     /// Whether our descriptor is closed.
     var isDropped = false
 
-    init(descriptor: Int32, inode: Int64, family: Int32, type: Int32) {
+    init(descriptor: Int32, inode: Int64, family: Int32, type: Int32, proto: Int32) {
         self.descriptor = descriptor
         self.inode = inode
         self.family = family
         self.type = type
+        self.proto = proto
     }
 
     func close() {
@@ -59,6 +62,8 @@ final class BrokeredSocket {
         unixPeer?.close()
     }
 
+    /// Whether it has an address.
+    var isNamed: Bool { cbroker_has_name(descriptor) == 1 }
     var isInternet: Bool { family != AF_UNIX }
     var isDatagram: Bool { type == SocketType.datagram }
     var isStream: Bool { type == SocketType.stream }
