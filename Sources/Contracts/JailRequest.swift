@@ -14,6 +14,8 @@ package struct JailRequest: Equatable, Sendable {
     /// The command's home and temporary folder, absolute, read-write.
     package var home: String
     package var temporary: String
+    /// Further folders that the command may read and execute, absolute.
+    package var tools: [String] = []
     /// The working directory, absolute, inside `project`; `project` itself if nil.
     package var workingDirectory: String?
     /// Where the command may connect to, and where what it listens on can be reached from.
@@ -60,6 +62,7 @@ package struct JailRequest: Equatable, Sendable {
     /// The command line, without the program's own name.
     package var arguments: [String] {
         var result = ["--profile", profile.rawValue, "--project", project, "--home", home, "--tmp", temporary]
+        for folder in tools { result += ["--tools", folder] }
         if let workingDirectory { result += ["--cwd", workingDirectory] }
         result += ["--network", "\(network)", "--listen", "\(listening)"]
         result += ["--timeout-ms", String(timeout), "--grace-ms", String(grace)]

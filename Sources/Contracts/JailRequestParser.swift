@@ -8,10 +8,11 @@ package struct JailUsageError: Error, Equatable, CustomStringConvertible {
 extension JailRequest {
     /// Parses a command line, without the program's own name: the inverse of `arguments`.
     ///
-    /// - Throws: `JailUsageError` that names the option and what is accepted. Every option but `--env` at most once.
+    /// - Throws: `JailUsageError` that names the option and what is accepted. Every option but `--env` and `--tools` at most once.
     package init(arguments: [String]) throws(JailUsageError) {
         var options = GivenOptions()
         var environment: [String] = []
+        var tools: [String] = []
         var rest = arguments[...]
         while let option = rest.popFirst(), option != "--" {
             guard Self.isOption(option) else { throw JailUsageError("unknown option \(option)") }
@@ -22,6 +23,8 @@ extension JailRequest {
                     throw JailUsageError("--env \(value): NAME=value is wanted")
                 }
                 environment.append(value)
+            } else if option == "--tools" {
+                tools.append(try Self.absolute(option, value))
             } else if !options.add(option, value) {
                 throw JailUsageError("\(option) is given twice")
             }
@@ -41,6 +44,7 @@ extension JailRequest {
             home: try Self.absolute("--home", try Self.needed("--home", options)),
             temporary: try Self.absolute("--tmp", try Self.needed("--tmp", options)),
             timeout: timeout, grace: grace, environment: environment, command: Array(rest))
+        self.tools = tools
         if let value = options["--cwd"] { workingDirectory = try Self.absolute("--cwd", value) }
         if let value = options["--network"] {
             guard let policy = NetworkPolicy(value) else {
@@ -69,7 +73,8 @@ extension JailRequest {
     private static func isOption(_ name: String) -> Bool {
         switch name {
         case "--profile", "--project", "--home", "--tmp", "--cwd", "--network", "--listen", "--timeout-ms",
-            "--grace-ms", "--report-fd", "--control-fd", "--terminal-fd", "--env":
+            "--grace-ms", "--report-fd", "--control-fd", "--terminal-fd", "--env",
+            "--tools":
             true
         default: JailLimits.isOption(name)
         }

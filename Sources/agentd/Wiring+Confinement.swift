@@ -14,7 +14,7 @@ extension Confinement {
         ]
         // `agentd snapshot` lives in the loop's domain.
         places.work = [folders.checkpoints] + storeFolder(of: settings.snapshots?.store)
-        places.programs = systemFolders + [folder]
+        places.programs = systemFolders + [folder] + folders.tools
         places.reading = readByAll(folders, environment)
         if case .file(let path) = settings.task { places.reading.append(path) }
         return places

@@ -28,6 +28,20 @@ struct ToolTests {
             hasAcceptance: false)
     }
 
+    @Test func `execute says which further folders can be read`() throws {
+        let environment = [
+            "JOB_ID": "j", "AGENT_TASK": "t", "WORKSPACE_PATH": folder.path, "AGENT_COMMAND_FOLDERS": "/usr/lib:/etc",
+        ]
+        let settings = try Settings(environment: environment)
+        let commands = JailedCommands(program: "/no/agent-jail", folders: settings.folders, proxy: settings.proxy)
+        let named = ToolSet(
+            commands: commands, background: BackgroundCommands(commands: commands, longest: 60000),
+            tree: try ProjectTree(path: folder.path), longestCommand: 60000, hasAcceptance: false)
+        #expect(
+            try #require(named["execute"]).specification.description.contains("run programs in, /usr/lib and /etc."))
+        #expect(try !#require(tools["execute"]).specification.description.contains("run programs in"))
+    }
+
     @discardableResult
     private func call(_ name: String, _ input: JSON, state: JobState = JobState()) throws -> ToolResult {
         let tool = try #require(tools[name])

@@ -30,6 +30,7 @@ import Testing
         if generator.bool() { request.limits.fileSize = generator.number(JailLimits.fileSizes) }
         if generator.bool() { request.limits.openFiles = generator.number(JailLimits.openFileCounts) }
         request.environment = (0..<generator.number(0...4)).map { _ in generator.key() + "=" + generator.argument() }
+        request.tools = (0..<generator.number(0...3)).map { _ in "/" + generator.argument() }
         #expect(try JailRequest(arguments: request.arguments) == request, "seed \(seed)")
     }
 

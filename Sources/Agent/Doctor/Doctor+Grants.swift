@@ -10,9 +10,12 @@ extension Doctor {
 
     private func grants() -> Finding {
         let own = [settings.folders.project, settings.folders.home, settings.folders.temporary]
+        let tools = settings.folders.tools
         let text = JailGrants.Access.allCases.map { access in
             let places = JailGrants.places.filter { $0.access == access }.map(\.path)
-            return "\(access.rawValue): " + ((access == .readAndWrite ? own : []) + places).joined(separator: " ")
+            return "\(access.rawValue): "
+                + ((access == .readAndWrite ? own : access == .readAndExecute ? tools : []) + places).joined(
+                    separator: " ")
         }
         return Finding("jail", "grants", .note, text.joined(separator: "; "))
     }

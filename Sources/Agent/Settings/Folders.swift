@@ -14,6 +14,8 @@ package struct Folders: Equatable, Sendable {
     /// A command's home and temporary folder.
     package var home: String
     package var temporary: String
+    /// What commands may read and execute beside the image's system folders: the tools of a user's own.
+    package var tools: [String] = []
     private var logFile: String?
     private var config: String?
     /// The folder of snapshots, if they go to one.
@@ -63,7 +65,34 @@ package struct Folders: Equatable, Sendable {
         if source["AGENT_TMP"] == nil, closed.contains(where: { isPath($0, inside: temporary) }) {
             temporary = workspace + "/tmp"
         }
+        tools = Self.tools(source)
         refuseExposure(source)
+    }
+
+    /// At most so many; each costs a command's start 10 microseconds.
+    private static let mostTools = 32
+
+    private static func tools(_ source: SettingsSource) -> [String] {
+        let setting = "AGENT_COMMAND_FOLDERS"
+        let named = (source[setting] ?? "").split(separator: ":").map(String.init)
+        let accepted = "absolute paths of folders that are there, with : between them, \(mostTools) at most"
+        guard named.count <= mostTools else {
+            source.refuse(.setting(setting, "has \(named.count) folders", accepted: accepted))
+            return []
+        }
+        return named.compactMap { path in
+            var status = stat()
+            let real = canonicalPath(path)
+            guard path.hasPrefix("/"), stat(real, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+                source.refuse(.setting(setting, "has \"\(path)\"", accepted: accepted))
+                return nil
+            }
+            guard real != "/" else {
+                source.refuse(.setting(setting, "has \"\(path)\", which is everything", accepted: accepted))
+                return nil
+            }
+            return real
+        }
     }
 
     /// What no command may see, with the setting that places it.
@@ -82,6 +111,7 @@ package struct Folders: Equatable, Sendable {
     /// All that a command of the job is granted.
     private var granted: [(name: String, path: String, isWritable: Bool)] {
         [("AGENT_PROJECT_DIR", project, true), ("AGENT_HOME", home, true), ("AGENT_TMP", temporary, true)]
+            + tools.map { ("AGENT_COMMAND_FOLDERS", $0, false) }
             + JailGrants.places.map { place in
                 let isWritable = place.access == .readAndWrite
                 return (isWritable ? "the shared memory" : "the image's", canonicalPath(place.path), isWritable)
@@ -100,7 +130,7 @@ package struct Folders: Equatable, Sendable {
             }
         }
         // The other way round a hidden folder would swallow what commands need, and a command could fill it.
-        for (grant, folder, _) in granted.prefix(3) {
+        for (grant, folder, _) in granted.prefix(3 + tools.count) {
             for (setting, path) in hidden where isPath(folder, inside: path) {
                 source.refuse(
                     StartError(

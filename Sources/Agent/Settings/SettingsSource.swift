@@ -18,7 +18,7 @@ final class SettingsSource {
     private static let most = 20
 
     static let known: Set<String> = [
-        "AGENT_COMMAND_ENV",
+        "AGENT_COMMAND_ENV", "AGENT_COMMAND_FOLDERS",
         "JOB_ID", "WORKSPACE_PATH", "NATS_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
         "AGENT_CONFIG", "AGENT_TASK", "AGENT_TASK_FILE", "AGENT_BASE_URL", "AGENT_PROVIDER", "AGENT_MODEL",
         "AGENT_MAX_OUTPUT_TOKENS", "AGENT_SECRETS_DIR", "AGENT_CHECKPOINT_DIR", "AGENT_PROJECT_DIR", "AGENT_HOME",

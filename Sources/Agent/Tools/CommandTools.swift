@@ -8,21 +8,30 @@ struct ExecuteTool: Tool {
     /// The most that a call may ask for, in milliseconds.
     let longest: Int64
     let background: BackgroundCommands
-    let specification = ToolSpecification(
-        name: "execute",
-        description: """
-            Run a command with bash in the project tree. It may write only to the project tree (read-only in the \
-            strategic phase), the home, /dev/shm and the folder $TMPDIR. It connects only to what the configuration \
-            allows, mostly a proxy that is set in its environment, and to servers that commands start themselves. \
-            Everything it started is ended when it ends. Long output is shortened in the middle. With background: true \
-            it goes on while you do other things, until the phase ends at the latest; see the tool background.
-            """,
-        inputSchema: schema(
-            [
-                "command": property("string", "The command line for bash -c."),
-                "timeout_seconds": property("integer", "The time limit; 120 if not given."),
-                "background": property("boolean", "Start it and return at once, for servers and long builds."),
-            ], required: ["command"]))
+    var specification: ToolSpecification {
+        let tools = commands.folders.tools
+        let also = tools.isEmpty ? "" : " It can also read, and run programs in, \(tools.joined(separator: " and "))."
+        return Self.specification(also)
+    }
+
+    private static func specification(_ also: String) -> ToolSpecification {
+        ToolSpecification(
+            name: "execute",
+            description: """
+                Run a command with bash in the project tree. It may write only to the project tree (read-only in the \
+                strategic phase), the home, /dev/shm and the folder $TMPDIR. It connects only to what the configuration \
+                allows, mostly a proxy that is set in its environment, and to servers that commands start themselves. \
+                Everything it started is ended when it ends. Long output is shortened in the middle. With background: true \
+                it goes on while you do other things, until the phase ends at the latest; see the tool background.\(also)
+                """,
+            inputSchema: schema(
+                [
+                    "command": property("string", "The command line for bash -c."),
+                    "timeout_seconds": property("integer", "The time limit; 120 if not given."),
+                    "background": property("boolean", "Start it and return at once, for servers and long builds."),
+                ], required: ["command"]))
+    }
+
     let phases: Set<Phase> = [.strategic, .tactical]
     // What a shell command did before it was cut off, nobody knows: it is never run again by itself.
     let isIdempotent = false

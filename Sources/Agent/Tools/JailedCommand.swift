@@ -59,10 +59,11 @@ package struct JailedCommands {
     /// command takes (docs/ARCHITECTURE.md, "The jail"). Takes half a millisecond; does nothing if one waits already.
     package func expectCommand(_ profile: JailProfile) {
         // Without the network's names: they are looked up when the command is there.
-        janitors.expect(
-            JailRequest(
-                profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
-                timeout: 1000, grace: grace, command: ["true"]), program: program)
+        var request = JailRequest(
+            profile: profile, project: folders.project, home: folders.home, temporary: folders.temporary,
+            timeout: 1000, grace: grace, command: ["true"])
+        request.tools = folders.tools
+        janitors.expect(request, program: program)
     }
 
     /// The same commands as judges: for programs whose verdict counts (`VerdictRoom`).
@@ -157,6 +158,7 @@ package struct JailedCommands {
             profile: profile, project: folders.project, home: room?.folder ?? folders.home,
             temporary: folders.temporary, network: granted, listening: network.listening, timeout: timeout,
             grace: grace, environment: entries(proxy), command: command)
+        request.tools = folders.tools
         request.limits = limits
         return request
     }

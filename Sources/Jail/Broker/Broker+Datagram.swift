@@ -100,7 +100,8 @@ extension Broker {
         let result = bytes.withUnsafeMutableBytes { buffer in
             buffer.withMemoryRebound(to: sockaddr.self) { getsockname(descriptor, $0.baseAddress, &length) }
         }
-        guard result == 0, case .internet(let address, _, _) = SocketAddress(Array(bytes.prefix(Int(length))), family: family)
+        guard result == 0,
+            case .internet(let address, _, _) = SocketAddress(Array(bytes.prefix(Int(length))), family: family)
         else { return nil }
         return address.canonical
     }

@@ -40,7 +40,11 @@ extension Broker {
                 }
             _ = give(call.id, result)
         } catch {
-            if error.code == -EAGAIN, !socket.isNonBlocking { delayed.append(call) } else { _ = finish(call.id, error.code) }
+            if error.code == -EAGAIN, !socket.isNonBlocking {
+                delayed.append(call)
+            } else {
+                _ = finish(call.id, error.code)
+            }
         }
     }
 

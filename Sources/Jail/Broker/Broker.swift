@@ -86,7 +86,9 @@ package final class Broker {
 
     /// When to serve though nothing is readable.
     package var wake: Deadline {
-        var result = queued.isEmpty && delayed.isEmpty ? nextSweep : nextSweep.sooner(.after(milliseconds: QueuedConnection.pause))
+        var result =
+            queued.isEmpty && delayed.isEmpty
+            ? nextSweep : nextSweep.sooner(.after(milliseconds: QueuedConnection.pause))
         for socket in sockets {
             guard let waiting = socket.waiting else { continue }
             result = result.sooner(waiting.until).sooner(.after(milliseconds: Self.signalPause))

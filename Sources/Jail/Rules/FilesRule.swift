@@ -4,7 +4,8 @@ import LinuxSystem
 
 /// The command sees the programs, its project, its home and its temporary folder, and nothing else.
 ///
-/// Read-write: project (in TACTICAL; read and execute in STRATEGIC), home, tmp. Besides what `JailGrants` lists. Everything
+/// Read-write: project (in TACTICAL; read and execute in STRATEGIC), home, tmp. Besides what the request
+/// names and what `JailGrants` lists, to read and execute. Everything
 /// else — the checkpoints, the secrets, other users' files — cannot be opened, made, removed, renamed or cut.
 ///
 /// Not closed, because Landlock has no hook there: stat, chmod, chown, utime, setxattr and inotify on a path outside,
@@ -41,6 +42,7 @@ package struct FilesRule: JailRule {
         }
         plan.grant(.readAndWrite, beneath: home)
         plan.grant(.readAndWrite, beneath: temporary)
+        for folder in request.tools { plan.grant(.readAndExecute, beneath: try Self.folder("--tools", folder)) }
         for place in JailGrants.places {
             plan.grant(FileRights(place.access), beneath: place.path, isOptional: true)
         }

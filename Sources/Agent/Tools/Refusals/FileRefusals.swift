@@ -132,7 +132,7 @@ struct FileRefusals {
         if isPath(path, inside: folders.project) {
             return "\(name) lies in the project tree, which is read-only in the strategic phase; \(advice)"
         }
-        if JailGrants.systemFolders.contains(where: { isPath(path, inside: $0) }) {
+        if (JailGrants.systemFolders + folders.tools).contains(where: { isPath(path, inside: $0) }) {
             // Not for this user, jail or not: /etc/shadow. (Landlock has no hook for access(2).)
             if access(path, F_OK) == 0, access(path, R_OK) != 0 { return nil }
             return "\(name) lies outside what a command may write; \(advice)"
