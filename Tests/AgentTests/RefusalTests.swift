@@ -65,6 +65,17 @@ struct RefusalTests {
     }
 
     @Test(arguments: [
+        "ls: cannot open directory '/': Permission denied", "find: \u{2018}/\u{2019}: Permission denied",
+        "PermissionError: [Errno 13] Permission denied: '/'", "Error: EACCES: permission denied, scandir '/'",
+    ])
+    func `who lists the root is told to name a folder`(line: String) {
+        #expect(
+            words(output: line) == [
+                "/ cannot be listed; name the folder, for example \(settings.folders.project), /usr or /etc"
+            ])
+    }
+
+    @Test(arguments: [
         "bash: line 1: /etc/hosts: Permission denied", "bash: /etc/hosts: Permission denied",
         "touch: cannot touch '/etc/hosts': Permission denied",
         "mkdir: cannot create directory \u{2018}/etc/hosts\u{2019}: Read-only file system",

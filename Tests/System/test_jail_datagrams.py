@@ -8,6 +8,7 @@ import pytest
 from datagrams import MANY, WAYS
 from jailed import python
 
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("family, host", [("AF_INET", "127.0.0.1"), ("AF_INET6", "::1"), ("AF_INET", "0.0.0.0")])
 def test_a_command_sends_to_its_own_udp_server_and_is_answered(workspace, way, family, host):

@@ -172,3 +172,32 @@ def test_a_process_that_cannot_be_examined_is_refused(workspace, granted):
     if workspace.uid == 0 and done.code == 0:
         pytest.skip("root may examine everything")
     assert done.code == 1 and "PermissionError" in done.err and done.refused[0]["refused"] == "unseen"
+
+
+def test_a_flood_of_datagrams_does_not_delay_the_time_limit(workspace):
+    """By threads that send many at once, and by ones that wait for room, among thousands of Unix sockets."""
+    done = workspace.run(python("""
+import ctypes, os, resource, socket, struct, threading
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+held = [socket.socketpair() for _ in range(1500)]
+full = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+full.bind("full")
+def wait():
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.connect("full")
+    while True: s.send(b"x")
+libc = ctypes.CDLL(None)
+data = ctypes.create_string_buffer(60000)
+part = ctypes.create_string_buffer(struct.pack("QQ", ctypes.addressof(data), 60000))
+messages = ctypes.create_string_buffer(
+    struct.pack("QQQQQQQII", 0, 0, ctypes.addressof(part), 1, 0, 0, 0, 0, 0) * 1024)
+server = socket.socket(type=socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 0))
+def flood():
+    s = socket.socket(type=socket.SOCK_DGRAM)
+    s.connect(("127.0.0.1", server.getsockname()[1]))
+    while True: libc.sendmmsg(s.fileno(), messages, 1024, 0)
+for work in [wait] * 100 + [flood] * 20: threading.Thread(target=work, daemon=True).start()
+threading.Event().wait()
+"""), listen="loopback", timeout_ms=1500, grace_ms=0)
+    assert done.code == 124 and done.report["timeout"] is True, done

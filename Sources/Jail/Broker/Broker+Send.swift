@@ -50,16 +50,26 @@ extension Broker {
 
     /// As the kernel does: a call that waits for room ends with a signal that has a handler.
     func retryDelayed() {
+        let end = Deadline.after(milliseconds: Self.turnTime)
         let calls = delayed
         delayed = []
-        for call in calls where cbroker_is_waiting(listener.number, call.id) == 1 {
+        for (index, call) in calls.enumerated() {
+            // The rest comes first the next time.
+            if end.hasPassed {
+                delayed = calls[index...] + delayed
+                break
+            }
+            guard cbroker_is_waiting(listener.number, call.id) == 1 else { continue }
             if cbroker_has_signal(call.pid) == 1 { _ = finish(call.id, -EINTR) } else { send(call) }
         }
     }
 
     private func sendMessages(_ call: cbroker_call, _ socket: BrokeredSocket) throws(SendFailure) -> Int32 {
+        // A part of them is an answer too, and who sends so many asks again for the rest.
+        let end = Deadline.after(milliseconds: Self.turnTime)
         let wanted = Int32(min(call.arguments.2 & 0xffff_ffff, UInt64(Self.mostParts)))
         for index in 0..<wanted {
+            if index > 0, end.hasPassed { return index }
             let message = call.arguments.1 &+ UInt64(index) * UInt64(Self.numberedMessageSize)
             do throws(SendFailure) {
                 var count = try sendMessage(call, socket, message)

@@ -53,7 +53,7 @@ package final class Broker {
     /// hundreds of thousands of descriptors delays neither its time limit nor its memory's.
     private static let sweepBudget: Int64 = 10_000
     /// For one turn, in milliseconds, beside the call that it is at.
-    private static let turnTime: Int64 = 10
+    static let turnTime: Int64 = 10
     /// Between two looks at whether a caller whose connection takes long has a signal to handle, in milliseconds.
     private static let signalPause: Int64 = 50
     private static let listenerToken = Int64.max

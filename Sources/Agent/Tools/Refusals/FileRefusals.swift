@@ -43,6 +43,9 @@ struct FileRefusals {
         guard lower.utf8.count == text.utf8.count,
             let found = Self.complaints.compactMap({ Self.position(of: $0, in: lower) }).min()
         else { return nil }
+        if ["'/'", "\"/\"", "\u{2018}/\u{2019}"].contains(where: { Self.position(of: $0, in: text) != nil }) {
+            return "/ cannot be listed; name the folder, for example \(folders.project), /usr or /etc"
+        }
         let bytes = Array(text.utf8)
         let before = Self.withoutSpeaker(String(decoding: bytes[..<found], as: UTF8.self))
         let after = String(decoding: bytes[found...], as: UTF8.self)
