@@ -22,6 +22,14 @@ package enum JailGrants {
         + programs.map { Place(path: $0, access: .readAndExecute) }
         + (kernel + packages).map { Place(path: $0, access: .read) }
 
+    /// The job's own folders, as a command of this request is granted them besides `places`.
+    package static func folders(of request: JailRequest) -> [Place] {
+        [
+            Place(path: request.project, access: request.profile == .tactical ? .readAndWrite : .readAndExecute),
+            Place(path: request.home, access: .readAndWrite), Place(path: request.temporary, access: .readAndWrite),
+        ] + request.tools.map { Place(path: $0, access: .readAndExecute) }
+    }
+
     /// A tmpfs of the pod. Python's multiprocessing and browsers need it.
     package static let sharedMemory = "/dev/shm"
 

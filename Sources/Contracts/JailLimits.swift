@@ -7,7 +7,7 @@ package struct JailLimits: Equatable, Sendable {
     package var memoryPercent = 85
     /// Memory of the command's own processes together, in MiB, above which it is ended; nil watches nothing.
     package var memory: Int64?
-    /// Space, in MiB, that must stay free on the volumes of the project tree and of `watchedFolder`; 0 watches nothing.
+    /// Space, in MiB, that must stay free on each volume that the command can write and of `watchedFolder`; 0 watches nothing.
     /// On a small volume a tenth of it at most.
     package var diskReserve: Int64 = 64
     /// A folder outside the jail whose volume must not be filled either: the checkpoint's. Absolute.

@@ -36,6 +36,7 @@ struct Wiring {
         var commands = JailedCommands(
             program: programs + "/agent-jail", folders: settings.folders, proxy: settings.proxy,
             limits: settings.commandLimits)
+        commands.outputs.budget = settings.outputBudget
         commands.network = settings.network
         commands.environment = settings.commandEnvironment
         try commands.environment.refuse(where: Self.hasSecret(of: secrets))

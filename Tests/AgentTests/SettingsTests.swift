@@ -30,7 +30,8 @@ struct SettingsTests {
 
     @Test(arguments: [
         ("JOB_ID", "a b"), ("JOB_ID", ""), ("JOB_ID", "ä"), ("JOB_ID", "../x"), ("AGENT_PROVIDER", "bard"),
-        ("AGENT_MAX_STEPS", "many"), ("AGENT_MAX_STEPS", "0"), ("AGENT_BASE_URL", "example.com"),
+        ("AGENT_MAX_STEPS", "many"), ("AGENT_MAX_STEPS", "0"), ("AGENT_OUTPUT_BUDGET_MIB", "0"),
+        ("AGENT_BASE_URL", "example.com"),
         ("AGENT_LISTEN", "8080"), ("AGENT_LOG_FORMAT", "xml"), ("AGENT_MAX_COST_USD", "-1"),
         ("AGENT_MAX_COST_USD", "5"), ("AGENT_NATS_CREATE_STREAMS", "yes"), ("WORKSPACE_PATH", "work"),
         ("AGENT_TASK_FILE", "/x"), ("AGENT_GRACE_SECONDS", "0"), ("AGENT_CONFIG", "/no/such/file"),

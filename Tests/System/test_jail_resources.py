@@ -170,6 +170,50 @@ def test_the_volume_of_the_checkpoint_is_watched_too(workspace):
     assert f"the volume of {shared}" in done.report["message"]
 
 
+# By the name of the fixture's folder: what leads there in the command's environment.
+WRITABLE = {"home": "$HOME", "tmp": "$TMPDIR"}
+
+
+@pytest.mark.parametrize("folder", WRITABLE)
+def test_every_volume_that_a_command_can_write_is_watched(workspace, folder):
+    done = workspace.run(
+        f"i=0; while :; do i=$((i + 1)); head -c 1M /dev/zero > {WRITABLE[folder]}/$i; done",
+        under=(*SMALL, str(getattr(workspace, folder))))
+    assert (done.code, done.report.get("exhausted")) == (137, "disk"), done
+    assert f"the volume of {getattr(workspace, folder)} has only " in done.report["message"]
+    assert "of 64 MiB left" in done.report["message"]
+
+
+@pytest.mark.parametrize("folder", WRITABLE)
+def test_the_files_of_every_volume_that_a_command_can_write_are_watched(workspace, folder):
+    path = getattr(workspace, folder)
+    many = python(f"import itertools\nfor i in itertools.count():\n    try: open(f'{path}/{{i}}', 'x').close()\n    except OSError: pass")
+    done = workspace.run(many, under=(*SMALL, str(path)))
+    assert (done.code, done.report.get("exhausted")) == (137, "disk"), done
+    assert f"the volume of {path} has room for only " in done.report["message"]
+
+
+def test_a_command_of_the_strategic_phase_is_watched_where_it_can_write(workspace):
+    done = workspace.run("i=0; while :; do i=$((i + 1)); head -c 1M /dev/zero > $HOME/$i; done",
+                         profile="strategic", under=(*SMALL, str(workspace.home)))
+    assert (done.code, done.report.get("exhausted")) == (137, "disk"), done
+
+
+def test_a_small_shared_memory_may_be_filled(workspace):
+    # Long enough full for many looks.
+    done = workspace.run("head -c 70M /dev/zero > /dev/shm/big || echo $?; sleep 0.5; rm /dev/shm/big; echo cleared",
+                         under=(*SMALL, "/dev/shm"))
+    assert (done.code, done.out) == (0, "1\ncleared\n"), done
+
+
+def test_a_large_shared_memory_is_watched(workspace):
+    large = (*SMALL[:-1], 'mount -t tmpfs -o size=2g,nr_inodes=4000 none "$0" && exec "$@"', "/dev/shm")
+    many = python("import itertools\nfor i in itertools.count():\n    try: open(f'/dev/shm/{i}', 'x').close()\n    except OSError: pass")
+    done = workspace.run(many, under=large)
+    assert (done.code, done.report.get("exhausted")) == (137, "disk"), done
+    assert "the volume of /dev/shm has room for only " in done.report["message"]
+
+
 def test_without_a_reserve_the_volume_may_be_filled(workspace):
     done = on_a_small_volume(workspace, "head -c 70M /dev/zero > big || echo $?", options=("--disk-reserve-mib", "0"))
     assert (done.code, done.out) == (0, "1\n"), done

@@ -30,6 +30,7 @@ extension AgentLoop {
             let told = result.described(timeoutSeconds: Int(settings.commandTimeout / 1000)).content
             verdict.add("\(test.name) `\(test.shown)`", result.report.end == .exited(0), String(told.suffix(4000)))
         }
+        if let removed = commands.outputs.takeRemoved() { verdict.report.append(removed.words) }
         // A message that has come meanwhile is taken in first. This process may be told to stop: the next one checks again.
         if try attention.settle() { return nil }
         if ledger.state.isFinished { return nil }

@@ -93,9 +93,14 @@ package final class AgentLoop {
             case .backOff: if let end = backOff() { return end }
             case .settleInterrupted(let call): try settle(call)
             case .settleBackground(let command): try settle(command)
-            case .run(let call): if let end = try run(call) { return end }
+            case .run(let call):
+                // All that an earlier process left running is settled by now.
+                commands.outputs.settle()
+                if let end = try run(call) { return end }
             case .changePhase(let phase, let reason): try change(to: phase, reason: reason)
-            case .verify: if let end = try verify() { return end }
+            case .verify:
+                commands.outputs.settle()
+                if let end = try verify() { return end }
             case .note(let note): try ledger.commit(.noted(note))
             case .compact(let shorter): try ledger.commit(.compacted(shorter))
             case .ask: if let end = try ask() { return end }

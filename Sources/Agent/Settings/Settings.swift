@@ -16,6 +16,8 @@ package struct Settings: Sendable {
     package var commandEnvironment: CommandEnvironment
     /// The most that one background command may take, in milliseconds.
     package var backgroundTimeout: Int64
+    /// Bytes that the outputs of all commands may take on the disk.
+    package var outputBudget: Int
     /// What one command may use of the pod's memory and volumes.
     package var commandLimits: JailLimits
     /// A shell command, or a script, that VERIFY runs in the jail: it must exit with 0 (`Acceptance`).
@@ -83,6 +85,8 @@ package struct Settings: Sendable {
         commandTimeout = Self.commandTimeout(source)
         commandEnvironment = CommandEnvironment(source, environment: environment)
         backgroundTimeout = source.seconds("AGENT_BACKGROUND_TIMEOUT_SECONDS", 1...604_800, default: 3600)
+        outputBudget =
+            source.number("AGENT_OUTPUT_BUDGET_MIB", 1...1_048_576).map { $0 << 20 } ?? KeptOutputs.standardBudget
         commandLimits = JailLimits(source, folders: folders)
         acceptance = source["AGENT_ACCEPTANCE"]
         acceptanceFile = source["AGENT_ACCEPTANCE_FILE"]

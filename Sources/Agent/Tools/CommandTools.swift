@@ -117,7 +117,7 @@ extension JailedCommands {
     fileprivate func run(
         _ command: [String], call: ToolCall, profile: JailProfile, timeout: Int64
     ) throws(ToolFailure) -> CommandResult {
-        let result: CommandResult
+        var result: CommandResult
         do throws(JailUnavailable) {
             result = try run(command, id: call.id, profile: profile, timeout: timeout, attention: call.attention)
         } catch {
@@ -125,6 +125,7 @@ extension JailedCommands {
         }
         // Whatever part of the jail could not be built: nothing may go on without it.
         if let problem = result.missingJail { throw .noJail(problem) }
+        result.removed = outputs.takeRemoved()
         return result
     }
 }
@@ -187,6 +188,10 @@ extension CommandResult {
         if report.killed > 0 { text += "\(report.killed) background processes were killed at its end\n" }
         if spooledBytes < outputBytes {
             text += "of its \(outputBytes) bytes of output only the first \(spooledBytes) are kept in the log's file\n"
+        }
+        if let removed {
+            facts.merge(removed.facts) { $1 }
+            text += "\(removed.words)\n"
         }
         if !report.violations.all.isEmpty { facts["refused"] = .array(report.violations.all.map(\.json)) }
         if !refusals.isEmpty {

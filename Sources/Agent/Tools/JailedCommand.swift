@@ -17,6 +17,8 @@ package struct CommandResult: Equatable, Sendable {
     package var refusals: [String] = []
     /// What the agent had to mend after the command, in words.
     package var mended: [String] = []
+    /// Older outputs that went to make room, since the last result that said so.
+    package var removed: KeptOutputs.Removal? = nil
 }
 
 extension CommandResult {
@@ -43,6 +45,8 @@ package struct JailedCommands {
     package var limits: JailLimits
     /// Ends what can be ended so that another command can be started; whether there was something.
     package var relief: () -> Bool = { false }
+    /// Where the outputs of all commands lie.
+    package let outputs: KeptOutputs
     let janitors = Janitors()
     /// Where these commands run, if their verdict counts.
     private var room: VerdictRoom?
@@ -53,6 +57,7 @@ package struct JailedCommands {
         self.proxy = proxy
         network = NetworkSettings(proxy: proxy)
         self.limits = limits
+        outputs = KeptOutputs(folder: folders.outputs)
     }
 
     /// Says that a command is likely to come: its janitor is started now, and its start is no part of the time that the
@@ -123,7 +128,7 @@ package struct JailedCommands {
         do throws(SystemError) {
             let process = try JailProcess(program: program, request, among: janitors)
             // While the command starts: its output waits in the pipe.
-            var capture = OutputCapture(spoolPath: spool)
+            var capture = OutputCapture(spoolPath: spool, among: outputs)
             var watch = Watch(process)
             // The janitor keeps the time limit; this one is for a janitor that hangs.
             let (allowed, overflow) = request.timeout.addingReportingOverflow(request.grace + 10000)
@@ -131,6 +136,7 @@ package struct JailedCommands {
                 process, into: &capture, attention: attention,
                 until: overflow ? .never : .after(milliseconds: allowed))
             let report = process.settle(report: watch.report)
+            capture.close()
             let text = capture.text
             return CommandResult(
                 report: report, output: text, outputBytes: capture.bytes, outputLines: capture.lines,

@@ -22,12 +22,24 @@ package struct OutputCapture: ~Copyable {
     private var tail: [UInt8] = []
     /// -1 if there is no spool file.
     private let spool: Descriptor
+    /// Where the spool file is counted, and by which name.
+    private let kept: (outputs: KeptOutputs, name: String)?
+    /// Room that it took of the budget.
+    private var granted = 0
+    /// Whether the budget had no room for all: what comes later would not follow on.
+    private var isCut = false
 
     /// Head, tail and counts only.
-    init() { spool = Descriptor(adopting: -1) }
+    init() {
+        spool = Descriptor(adopting: -1)
+        kept = nil
+    }
 
-    /// Begins a new spool file, in the place of an older one of the same call.
-    init(spoolPath: String) {
+    /// Begins a new spool file, in the place of an older one of the same call. It is in use until `close`.
+    init(spoolPath: String, among outputs: KeptOutputs) {
+        let name = spoolPath.split(separator: "/").last.map { String($0) } ?? spoolPath
+        outputs.begin(name)
+        kept = (outputs, name)
         do throws(SystemError) {
             spool = Descriptor(
                 adopting: try retrying("open", subject: spoolPath) {
@@ -54,13 +66,21 @@ package struct OutputCapture: ~Copyable {
             if tail.count > 2 * Self.tailLimit { tail.removeFirst(tail.count - Self.tailLimit) }
         }
         let toSpool = min(chunk.count, Self.spoolLimit - spooled)
-        guard toSpool > 0, spool.number >= 0, spoolFailure == nil else { return }
+        guard toSpool > 0, spool.number >= 0, spoolFailure == nil, !isCut, let kept else { return }
+        let room = kept.outputs.takeRoom(toSpool)
+        granted += room
+        isCut = room < toSpool
         do throws(SystemError) {
-            try writeAll(spool.number, UnsafeRawBufferPointer(rebasing: chunk[..<toSpool]))
-            spooled += toSpool
+            try writeAll(spool.number, UnsafeRawBufferPointer(rebasing: chunk[..<room]))
+            spooled += room
         } catch {
             spoolFailure = error
         }
+    }
+
+    /// Nothing more comes: the spool file is one of the kept outputs, and may go when it is the oldest.
+    func close() {
+        if let kept { kept.outputs.end(kept.name, granted: granted) }
     }
 
     /// The output as the model sees it: whole if it is short, else head and tail with what is left out between them.

@@ -2,11 +2,19 @@ package import Contracts
 import Glibc
 import LinuxSystem
 
-/// Ends a command before it has filled a volume that the checkpoint or the project tree lies on.
+/// Ends a command before it has filled a volume that it can write, or that the checkpoint lies on: in bytes or in files.
 ///
-/// The checkpoint shares its disk with what commands write: a commit that finds no room stops the job. It is a look,
-/// not a wall: one system call (fallocate) can take all there is between two looks. Then the command is ended all the
-/// same, and the job waits (exit 75) until there is room.
+/// A commit that finds no room stops the job, and a full home or temporary folder stops every later command. Watched is
+/// what `JailGrants` lets the command write, the project in either profile, and `watchedFolder`: five volumes at most,
+/// each once. On a volume of many names the words have the first: project, checkpoint, home, temporary folder, /dev/shm.
+///
+/// Not watched: a network file system, and a /dev/shm of its own of at most `smallSharedMemory`. That is a piece of memory
+/// which the pod has set aside for programs to fill, and they expect its end (ENOSPC). Nothing of ours lies there, and the
+/// memory guard counts it. A larger one, as a host's half of all memory, is watched as any volume.
+///
+/// It is a look, not a wall: one system call (fallocate) can take all there is between two looks. Then the command is
+/// ended all the same, and the job waits (exit 75) until there is room. A look is one statvfs for each volume, a few
+/// microseconds.
 package struct DiskGuard {
     private struct Volume {
         let path: String
@@ -20,17 +28,23 @@ package struct DiskGuard {
     /// How fast a volume can fill: 2 GB/s, in bytes a millisecond.
     private static let fastest: Int64 = 2_000_000
 
-    package init(_ limits: JailLimits, project: String) {
+    /// Bytes: what containers get if they ask for nothing is 64 MiB.
+    package static let smallSharedMemory: Int64 = 1 << 30
+
+    package init(_ request: JailRequest) {
+        let limits = request.limits
         var volumes: [Volume] = []
         var devices: Set<UInt64> = []
         if limits.diskReserve > 0 {
-            for path in [project, limits.watchedFolder].compactMap({ $0 }) {
+            let writable = (JailGrants.folders(of: request) + JailGrants.places).filter { $0.access == .readAndWrite }
+            for path in [request.project, limits.watchedFolder].compactMap({ $0 }) + writable.map(\.path) {
                 // A network file system that hangs would hang the janitor with it, and the time limit too.
                 guard (try? FileSystemKind(of: path)) == .local else { continue }
                 var status = stat()
                 guard stat(path, &status) == 0, devices.insert(UInt64(status.st_dev)).inserted,
                     let space = Space(path)
                 else { continue }
+                if path == JailGrants.sharedMemory, space.totalBytes <= Self.smallSharedMemory { continue }
                 // Half of what is there at the start at least may be used: a full volume must not keep the command from
                 // running that would clear it.
                 volumes.append(

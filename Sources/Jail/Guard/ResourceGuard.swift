@@ -30,7 +30,7 @@ struct ResourceGuard {
             guards
             ?? (
                 MemoryGuard(request.limits, cgroup: .ofThisProcess()),
-                DiskGuard(request.limits, project: request.project)
+                DiskGuard(request)
             )
         defer { guards = (memory, disk) }
         if memoryDue.hasPassed {

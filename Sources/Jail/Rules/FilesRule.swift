@@ -24,11 +24,8 @@ package struct FilesRule: JailRule {
         let temporary = try Self.folder("--tmp", request.temporary)
         plan.deny(FileRights.all(abi: kernel.landlock))
 
-        switch request.profile {
-        case .tactical:
-            plan.grant(.readAndWrite, beneath: project)
-        case .strategic:
-            // Landlock adds up the grants on the way to a file: a writable folder above the project would open it.
+        // Landlock adds up the grants on the way to a file: a writable folder above the project would open it.
+        if request.profile == .strategic {
             for (option, folder) in [
                 ("--home", home), ("--tmp", temporary), (JailGrants.sharedMemory, JailGrants.sharedMemory),
             ]
@@ -38,11 +35,11 @@ package struct FilesRule: JailRule {
                     "\(option) \(folder) and --project \(project) lie within each other, so the project cannot be"
                         + " read-only: put them side by side")
             }
-            plan.grant(.readAndExecute, beneath: project)
         }
-        plan.grant(.readAndWrite, beneath: home)
-        plan.grant(.readAndWrite, beneath: temporary)
-        for folder in request.tools { plan.grant(.readAndExecute, beneath: try Self.folder("--tools", folder)) }
+        for folder in request.tools { _ = try Self.folder("--tools", folder) }
+        for place in JailGrants.folders(of: request) {
+            plan.grant(FileRights(place.access), beneath: place.path)
+        }
         for place in JailGrants.places {
             plan.grant(FileRights(place.access), beneath: place.path, isOptional: true)
         }

@@ -79,6 +79,7 @@ final class BackgroundCommand {
             capture.take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }
         let report = process.settle(report: JailReport(text: String(decoding: reportText, as: UTF8.self)))
+        capture.close()
         let text = capture.text
         result = CommandResult(
             report: report, output: text, outputBytes: capture.bytes, outputLines: capture.lines,

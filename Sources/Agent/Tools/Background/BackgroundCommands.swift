@@ -63,7 +63,8 @@ package final class BackgroundCommands {
             let process = try JailProcess(program: commands.program, request, among: commands.janitors)
             let command = BackgroundCommand(
                 id: id, text: text, timeout: timeout, process: process,
-                capture: OutputCapture(spoolPath: commands.spool(id)), of: commands, profile: profile)
+                capture: OutputCapture(spoolPath: commands.spool(id), among: commands.outputs), of: commands,
+                profile: profile)
             running.append(command)
             return command
         } catch {
@@ -153,7 +154,12 @@ package final class BackgroundCommands {
         if [.phase, .stopped, .scarcity].contains(how) {
             text += "It had printed \(command.printed.bytes) bytes:\n" + command.printed.text.clipped(4000)
         }
-        return .backgroundEnded(.init(call: command.id, how: how, content: text, facts: result?.facts ?? [:]))
+        var facts = result?.facts ?? [:]
+        if let removed = commands.outputs.takeRemoved() {
+            text += (text.isEmpty || text.hasSuffix("\n") ? "" : "\n") + removed.words
+            facts.merge(removed.facts) { $1 }
+        }
+        return .backgroundEnded(.init(call: command.id, how: how, content: text, facts: facts))
     }
 }
 
