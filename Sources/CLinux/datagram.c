@@ -18,34 +18,46 @@ int cbroker_mute(int descriptor) {
     return shutdown(descriptor, SHUT_WR) == 0 || errno == ENOTCONN ? 0 : -errno;
 }
 
-// An address that a socket of the family can send to: of a Unix socket its own.
-static socklen_t some_address(int descriptor, int family, struct sockaddr_storage *address) {
-    // Port 9 discards what it gets (RFC 863), should it get something.
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(9), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-    sa_family_t unnamed = AF_UNIX;
-    socklen_t length = sizeof *address;
-    switch (family) {
-    case AF_INET: memcpy(address, &v4, sizeof v4); return sizeof v4;
-    case AF_INET6: memcpy(address, &v6, sizeof v6); return sizeof v6;
-    default:
+// Whether a new socket, once it is mute, cannot send to an address (none: to its own): 1 if it was refused for its being
+// mute, 0 if the address cannot be reached at all, -1 otherwise.
+static int is_refused(int family, int protocol, const void *address, socklen_t length) {
+    int descriptor = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+    if (descriptor < 0) return -1;
+    struct sockaddr_storage own;
+    if (address == NULL) {
         // Without a name it is given one (unix(7), "Autobind feature").
-        if (bind(descriptor, (const struct sockaddr *)&unnamed, sizeof unnamed) < 0) return 0;
-        return getsockname(descriptor, (struct sockaddr *)address, &length) < 0 ? 0 : length;
+        sa_family_t unnamed = AF_UNIX;
+        length = sizeof own;
+        if (bind(descriptor, (const struct sockaddr *)&unnamed, sizeof unnamed) == 0 &&
+            getsockname(descriptor, (struct sockaddr *)&own, &length) == 0)
+            address = &own;
     }
+    int off = 0, result = -1;
+    if (family == AF_INET6) setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (address != NULL && cbroker_mute(descriptor) == 0 &&
+        sendto(descriptor, "", 0, MSG_NOSIGNAL, address, length) < 0) {
+        if (errno == ENETUNREACH || errno == EADDRNOTAVAIL || errno == EHOSTUNREACH)
+            result = 0;
+        else if (errno == EPIPE && connect(descriptor, address, length) == 0 &&
+                 send(descriptor, "", 0, MSG_NOSIGNAL) < 0 && errno == EPIPE)
+            result = 1;
+    }
+    close(descriptor);
+    return result;
 }
 
 int cbroker_can_mute(int family, int protocol) {
-    int descriptor = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-    if (descriptor < 0) return 0;
-    struct sockaddr_storage address;
-    const struct sockaddr *to = (const struct sockaddr *)&address;
-    socklen_t length = some_address(descriptor, family, &address);
-    int is_mute = length > 0 && cbroker_mute(descriptor) == 0 &&
-                  sendto(descriptor, "", 0, MSG_NOSIGNAL, to, length) < 0 && errno == EPIPE &&
-                  connect(descriptor, to, length) == 0 && send(descriptor, "", 0, MSG_NOSIGNAL) < 0 && errno == EPIPE;
-    close(descriptor);
-    return is_mute;
+    // Port 9 discards what it gets (RFC 863), should it get something.
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(9), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in6 mapped = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
+    static const unsigned char loopback[16] = {[10] = 255, [11] = 255, [12] = 127, [15] = 1};
+    memcpy(&mapped.sin6_addr, loopback, sizeof loopback);
+    if (family == AF_UNIX) return is_refused(family, protocol, NULL, 0) == 1;
+    if (family == AF_INET) return is_refused(family, protocol, &v4, sizeof v4) == 1;
+    // Without IPv6 in this network such a socket still speaks IPv4.
+    int six = is_refused(family, protocol, &v6, sizeof v6), four = is_refused(family, protocol, &mapped, sizeof mapped);
+    return six >= 0 && four >= 0 && six + four > 0;
 }
 
 int cbroker_give_pair(int listener, uint64_t id, int pid, uint64_t place, int type, int close_on_exec) {

@@ -1,7 +1,9 @@
 """Datagrams, of UDP and of Unix sockets, work among a job's own commands, and to what the policy names."""
 import errno
+import os
 import shutil
 import socket
+import subprocess
 
 import pytest
 
@@ -244,3 +246,15 @@ a.bind(0, "127.0.0.1", () => b.send("node", a.address().port, "127.0.0.1"));
 """
     done = workspace.run(["node", "-e", code], listen="loopback")
     assert done.code == 0 and done.out == "node!\n", done
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="makes a network namespace")
+def test_where_there_is_no_ipv6_its_sockets_speak_ipv4(workspace):
+    script = ("import socket; s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.bind(('::', 0))\n"
+              "s.sendto(b'x', ('::ffff:127.0.0.1', s.getsockname()[1])); print(s.recv(9))")
+    without = "ip link set lo up; echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; "
+    jail = [workspace.jail, *workspace.arguments(["/usr/bin/python3", "-c", script], listen="loopback")]
+    for line in (["/usr/bin/python3", "-c", script], jail):
+        done = subprocess.run(["unshare", "--net", "/bin/sh", "-euc", without + 'exec "$@"', "sh", *workspace.as_user(line)],
+                              capture_output=True, text=True, timeout=60)
+        assert done.stdout == "b'x'\n", done
