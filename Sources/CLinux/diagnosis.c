@@ -55,6 +55,8 @@ static struct question question(int family, int protocol, uint32_t states) {
         .request = {.sdiag_family = (uint8_t)family,
                     .sdiag_protocol = (uint8_t)protocol,
                     .idiag_states = states,
+                    // lo's number (include/net/flow.h, LOOPBACK_IFINDEX): sockets that are bound to it are found too.
+                    .id.idiag_if = 1,
                     .id.idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}},
     };
 }
@@ -84,9 +86,9 @@ int cbroker_find_listener(int diagnosis, const unsigned char *address, int lengt
     return found.idiag_state == TCP_LISTEN_STATE ? place(&found, address, length, is_exact) : 0;
 }
 
-int cbroker_find_receiver(
-    int diagnosis, const unsigned char from[4], int from_port, const unsigned char to[4], int to_port, int *is_exact) {
-    struct question message = question(AF_INET, IPPROTO_UDP, ~0u);
+int cbroker_find_receiver(int diagnosis, int protocol, const unsigned char from[4], int from_port,
+                          const unsigned char to[4], int to_port, int *is_exact) {
+    struct question message = question(AF_INET, protocol, ~0u);
     // Of UDP the kernel takes the source for the other end's address (net/ipv4/udp_diag.c, udp_dump_one).
     message.request.id.idiag_sport = htons((uint16_t)from_port);
     message.request.id.idiag_dport = htons((uint16_t)to_port);
@@ -158,7 +160,9 @@ int64_t cbroker_find_unix(int diagnosis, int type, int place, const unsigned cha
             struct unix_diag_msg socket;
             memcpy(&socket, NLMSG_DATA(header), sizeof socket);
             int is_kind = type != SOCK_DGRAM || socket.udiag_type == SOCK_DGRAM;
-            if (is_kind && is_wanted(header, &wanted)) found = socket.udiag_ino;
+            if (!is_kind || !is_wanted(header, &wanted)) continue;
+            // Of a file's inode the kernel tells half, so two may look alike.
+            found = found == 0 || found == socket.udiag_ino ? socket.udiag_ino : -EEXIST;
         }
     }
 }

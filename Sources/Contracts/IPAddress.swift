@@ -28,6 +28,8 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     }
 
     package static let loopback = IPAddress(unchecked: [127, 0, 0, 1])
+    /// An address of the loopback, and of no job (`OwnLoopback`): who takes what comes there takes it on "any".
+    package static let nobodys = IPAddress(unchecked: [127, 128, 0, 1])
 
     private init(unchecked bytes: [UInt8]) { self.bytes = bytes }
 

@@ -83,6 +83,8 @@ private let networkAttempts = [
         "network", "join a multicast group",
         "s = socket.socket(type=socket.SOCK_DGRAM)\n"
             + "s.setsockopt(0, 35, socket.inet_aton('224.1.2.3') + socket.inet_aton('127.0.0.1'))"),
+    Attempt("network", reach: "binding a socket to a device", CJAIL_SETSOCKOPT, "-1, 1, 25, 0, 0"),
+    Attempt("network", reach: "binding a socket to a device by its number", CJAIL_SETSOCKOPT, "-1, 1, 62, 0, 0"),
     Attempt("network", reach: "joining a multicast group of IPv6", CJAIL_SETSOCKOPT, "-1, 41, 20, 0, 0"),
     Attempt("network", "open an MPTCP socket", "reach(\(CJAIL_SOCKET), 2, 1, 262)"),
     Attempt("network", "open an SMC socket", "reach(\(CJAIL_SOCKET), 43, 1, 0)"),

@@ -151,3 +151,80 @@ for where in ("127.0.0.1", own):
         with pytest.raises(BlockingIOError):
             outside.recv(9)
     assert done.out.split() == ["refused", "refused"], done
+
+
+def test_who_has_sent_to_what_the_policy_names_hears_from_nobody_else(workspace):
+    """Not even once it undoes the connection: its socket stands on an address of the pod."""
+    with socket.socket(type=socket.SOCK_DGRAM) as named, socket.socket(type=socket.SOCK_DGRAM) as other:
+        named.bind(("127.0.0.9", 0))
+        process = workspace.start(["/usr/bin/python3", "-c", f"""
+import ctypes, os, socket, sys
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.sendto(b"x", ("127.0.0.9", {named.getsockname()[1]}))
+assert ctypes.CDLL(None).connect(s.fileno(), b"\\0" * 16, 16) == 0
+print(*s.getsockname(), flush=True)
+sys.stdin.readline()
+s.setblocking(False)
+print(s.recv(9).decode())
+try: s.recv(9)
+except BlockingIOError: print("nothing more")
+"""], network=f"127.0.0.9:{named.getsockname()[1]}", stdin=subprocess.PIPE)
+        host, port = process.stdout.readline().split()
+        other.sendto(b"other", (host, int(port)))
+        named.sendto(b"named", (host, int(port)))
+        done = workspace.finish(process, "\n")
+        assert done.out == "named\nnothing more\n", done
+
+
+# Each has a socket of its own at the port of somebody else's, who takes it on "any", and turns it away from what is sent.
+DIVERSIONS = {
+    "by connecting it": "own.connect(('127.0.0.1', 9))",
+    "by another device": "own.setsockopt(socket.SOL_SOCKET, 25, DEVICE)",
+    "by another device's number": "own.setsockopt(socket.SOL_SOCKET, 62, socket.if_nametoindex(DEVICE.decode()))",
+    "by another protocol": "pass",
+}
+
+
+@pytest.mark.parametrize("family, any", [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")])
+@pytest.mark.parametrize("bound", ["", "lo"])
+@pytest.mark.parametrize("case", DIVERSIONS)
+def test_a_port_that_is_shared_does_not_lead_out(workspace, case, bound, family, any):
+    device = next((name for _, name in socket.if_nameindex() if name != "lo"), None)
+    if "device" in case and device is None:
+        pytest.skip("there is no device but lo")
+    # Of the command's own user, so that it can be shared.
+    with subprocess.Popen(workspace.as_user(["/usr/bin/python3", "-c", """
+import os, socket, sys
+s = socket.socket(int(sys.argv[1]), socket.SOCK_DGRAM)
+for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT): s.setsockopt(socket.SOL_SOCKET, option, 1)
+s.setsockopt(socket.SOL_SOCKET, 25, sys.argv[3].encode())
+s.bind((sys.argv[2], 0))
+print(s.getsockname()[1], flush=True)
+sys.stdin.readline()
+s.setblocking(False)
+count = 0
+try:
+    while s.recv(100): count += 1
+except BlockingIOError: pass
+print(count, flush=True)
+""", str(int(family)), any, bound]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as listener:
+        port = int(listener.stdout.readline())
+        done = workspace.run(python(f"""
+import socket
+DEVICE = {(device or '').encode()!r}
+s = socket.socket(type=socket.SOCK_DGRAM)
+for option in (0, socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+    for diverted in (False, True):
+        own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, {136 if case == 'by another protocol' else 0})
+        if option: own.setsockopt(socket.SOL_SOCKET, option, 1)
+        try:
+            own.bind(("127.0.0.1", {port}))
+            if diverted: {DIVERSIONS[case]}
+        except OSError: pass
+        for to in (("127.0.0.1", {port}), (own.getsockname()[0], {port})):
+            try: s.sendto(b"x", to)
+            except OSError: pass
+        own.close()
+"""), listen="loopback")
+        count, _ = listener.communicate("\n")
+        assert done.code == 0 and count == "0\n", (count, done)

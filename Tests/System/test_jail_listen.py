@@ -156,6 +156,27 @@ for where in ("127.0.0.1", own):
     assert done.out.split() == ["refused", "refused"], done
 
 
+@pytest.mark.parametrize("device", ["", "lo"])
+def test_a_port_that_somebody_else_has_too_leads_from_one_command_to_no_other(workspace, device):
+    """Both share it by SO_REUSEPORT: a server that goes just then would leave the connection to the other."""
+    share = "s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1); "
+    outside = subprocess.Popen(workspace.as_user(["/usr/bin/python3", "-c", (
+        f"import socket, sys; {share}s.setsockopt(socket.SOL_SOCKET, 25, {device.encode()!r}); s.bind(('0.0.0.0', 0)); s.listen(); print(s.getsockname()[1], flush=True); input(); "
+        "s.setblocking(False)\ntry: s.accept(); print('reached')\nexcept BlockingIOError: print('nobody')")]),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with outside:
+        port = int(outside.stdout.readline())
+        serve = f"import socket; {share}s.bind(('127.0.0.1', {port})); s.listen(); print('ready', flush=True); input()"
+        server = workspace.start(["/usr/bin/python3", "-c", serve], listen="127.64.0.2", stdin=subprocess.PIPE)
+        assert server.stdout.readline() == "ready\n"
+        ask = python(f"import socket; print(socket.socket().connect_ex(('127.0.0.1', {port})))")
+        done = workspace.run(ask, listen="127.64.0.2")
+        assert done.out == f"{errno.ECONNREFUSED}\n", done
+        assert [one["target"] for one in done.refused] == [f"127.0.0.1:{port}"], done
+        assert workspace.finish(server, "\n").code == 0
+        assert outside.communicate("\n")[0] == "nobody\n"
+
+
 def test_a_port_is_free_again_at_once(workspace):
     done = workspace.run(python("""
 import socket

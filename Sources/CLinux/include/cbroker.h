@@ -74,9 +74,9 @@ int cbroker_diagnosis(void);
 // What takes connections to an address of 4 or 16 bytes (network order): 4 for a socket of IPv4, 6 for one of IPv6, 0 for
 // none. is_exact: whether it stands on that address alone, not on "any". Microseconds, however many sockets there are.
 int cbroker_find_listener(int diagnosis, const unsigned char *address, int length, int port, int *is_exact);
-// The inode of the Unix socket of this type (SOCK_DGRAM; else: that listens) at the file that `place` was opened for, or, if that is negative, at an
-// abstract name (its bytes with the leading zero). 0: none, or one whose file system gives its files other numbers than
-// stat(2) says.
+// The inode of the Unix socket of this type (SOCK_DGRAM; else: that listens) at the file that `place` was opened for, or, if
+// that is negative, at an abstract name (its bytes with the leading zero). 0: none, or one whose file system gives its files
+// other numbers than stat(2) says. -EEXIST: several, for all that the kernel tells.
 int64_t cbroker_find_unix(int diagnosis, int type, int place, const unsigned char *name, int length);
 // Switches IPV6_V6ONLY off; whether it was on.
 int cbroker_take_mapped(int descriptor);
@@ -101,10 +101,11 @@ int cbroker_send(int descriptor, const void *data, int count, const void *addres
 enum { CBROKER_SHARES_ADDRESS = 1, CBROKER_SHARES_PORT = 2 };
 int cbroker_shares(int descriptor);
 int cbroker_share(int descriptor, int shares);
-// Which socket gets a datagram from one IPv4 address and port to another (network order): 4 for one of IPv4, 6 for one of
-// IPv6, 0 for none. is_exact: whether it stands on that address alone, not on "any".
-int cbroker_find_receiver(
-    int diagnosis, const unsigned char from[4], int from_port, const unsigned char to[4], int to_port, int *is_exact);
+// Which socket of a protocol (IPPROTO_UDP, IPPROTO_UDPLITE) gets a datagram from one IPv4 address and port to another
+// (network order) on the loopback: 4 for one of IPv4, 6 for one of IPv6, 0 for none. is_exact: whether it stands on that
+// address alone, not on "any".
+int cbroker_find_receiver(int diagnosis, int protocol, const unsigned char from[4], int from_port,
+                          const unsigned char to[4], int to_port, int *is_exact);
 
 // MARK: System V objects
 

@@ -21,6 +21,11 @@ extension Broker {
             socket.peer = nil
             socket.unixPeer?.close()
             socket.unixPeer = nil
+            if isBoundTowards(socket) {
+                // It stands on an address of the pod: the kernel goes on taking datagrams from that peer only.
+                _ = finish(call.id, 0)
+                return
+            }
             _ = finish(call.id, cbroker_connect(socket.descriptor, bytes, Int32(bytes.count)))
         case .internet(let address, let port, let scope) where socket.isMute:
             _ = finish(call.id, connectMute(socket, address, port, scope))

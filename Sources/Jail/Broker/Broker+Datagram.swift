@@ -45,32 +45,25 @@ extension Broker {
     /// Binds the caller's socket to an address of the job's own, and beside it the one that sends.
     ///
     /// The kernel gives what arrives at the address to the caller's, since the other is connected: to a port that nobody of
-    /// the job's sends from.
+    /// the job's sends from. The other takes the port for itself alone (no SO_REUSEADDR, no SO_REUSEPORT), whatever the
+    /// caller has set: as long as it is there, nobody else can take it on "any", and get what the caller's does not take.
     func bindMute(_ socket: BrokeredSocket, _ place: IPAddress, _ port: UInt16) -> Int32 {
         let asked = cbroker_shares(socket.descriptor)
         guard asked >= 0 else { return asked }
-        // The kernel's own answer for a port that is taken, or one of its choice; then two of ours share it.
-        let probe = datagramSocket(socket.family, socket.proto)
-        guard probe >= 0 else { return probe }
-        _ = cbroker_share(probe, asked)
-        let free = bindHere(probe, SocketAddress.bytes(place, port: port, family: socket.family))
-        let port = Self.port(probe) ?? port
-        _ = close(probe)
-        guard free == 0 else { return free }
-
         let sender = datagramSocket(socket.family, socket.proto)
         guard sender >= 0 else { return sender }
-        let shared = Int32(CBROKER_SHARES_ADDRESS)
-        let bytes = SocketAddress.bytes(place, port: port, family: socket.family)
+        // Fails where somebody has the port already, on "any" too.
+        var result = bindHere(sender, SocketAddress.bytes(place, port: port, family: socket.family))
+        let bytes = SocketAddress.bytes(place, port: Self.port(sender) ?? port, family: socket.family)
         let nowhere = SocketAddress.bytes(
             place.isV4 ? .loopback : IPAddress("::1") ?? .loopback, port: 1, family: socket.family)
-        var result = cbroker_share(sender, shared)
-        if result == 0 { result = bindHere(sender, bytes) }
+        let shared = Int32(CBROKER_SHARES_ADDRESS)
         if result == 0 { result = cbroker_connect(sender, nowhere, Int32(nowhere.count)) }
+        if result == 0 { result = cbroker_share(sender, shared) }
         if result == 0 { result = cbroker_share(socket.descriptor, shared) }
         if result == 0 { result = bindHere(socket.descriptor, bytes) }
-        // As the caller has set it: to others the address is as taken as it would be.
-        for descriptor in [sender, socket.descriptor] { _ = cbroker_share(descriptor, asked) }
+        _ = cbroker_share(socket.descriptor, asked)
+        if result == 0 { result = cbroker_share(sender, 0) }
         if result == 0 { socket.sender = sender } else { _ = close(sender) }
         return result
     }
@@ -91,6 +84,11 @@ extension Broker {
         guard result == 0 else { return result }
         socket.bound = (place, Self.port(socket.descriptor) ?? 0)
         return cbroker_connect(socket.descriptor, target, Int32(target.count))
+    }
+
+    func isBoundTowards(_ socket: BrokeredSocket) -> Bool {
+        guard socket.isMute, let bound = socket.bound else { return false }
+        return bound.address != own?.v4 && bound.address != own?.v6
     }
 
     /// The address that a socket has.
@@ -153,25 +151,26 @@ extension Broker {
 
     /// Who gets a datagram to this address of the loopback.
     ///
-    /// One of this command's is known, and stays until the datagram is sent, since the broker has it too. One of another
-    /// command's is what stands on exactly such an address: nobody else binds there.
+    /// One of this command's is known. One of another command's is what stands on exactly such an address: nobody else binds
+    /// there. Neither need take the datagram, for its owner can connect it to something else, and then it would be for
+    /// somebody else who has the port on "any": so there must be nobody. While one of the job's is there nobody can come, see
+    /// `bindMute`.
     func receiver(
         _ own: OwnLoopback, _ address: IPAddress, _ port: UInt16, from socket: BrokeredSocket
     ) -> DatagramReceiver {
         let places = places(own, address)
-        for place in places {
-            if sockets.contains(where: { $0.isMute && $0.bound?.address == place && $0.bound?.port == port }) {
-                return .own(place)
-            }
-        }
-        let from = socket.bound ?? (own.v4, 0)
-        for place in places + [address.isV4 ? address : .loopback] {
+        func who(_ place: IPAddress) -> (isThere: Bool, isExact: Bool) {
+            let from = socket.bound ?? (own.v4, 0)
             var isExact: Int32 = 0
             let family = cbroker_find_receiver(
-                diagnosis.number, from.address.bytes, Int32(from.port), place.bytes, Int32(port), &isExact)
-            guard family > 0 else { continue }
-            return isExact == 1 && places.contains(place) ? .own(place) : .somebodyElse
+                diagnosis.number, socket.proto == 0 ? Int32(IPPROTO_UDP) : socket.proto, from.address.bytes,
+                Int32(from.port), place.bytes, Int32(port), &isExact)
+            return (family > 0, isExact == 1)
         }
-        return .nobody
+        if who(.nobodys).isThere { return .somebodyElse }
+        let mine = sockets.filter { $0.isMute && $0.isLite == socket.isLite && $0.bound?.port == port }
+        for place in places where mine.contains(where: { $0.bound?.address == place }) { return .own(place) }
+        for place in places where who(place).isExact { return .own(place) }
+        return who(address.isV4 ? address : .loopback).isThere ? .somebodyElse : .nobody
     }
 }

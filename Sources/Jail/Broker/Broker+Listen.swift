@@ -131,6 +131,9 @@ extension Broker {
         for socket in mine where !socket.isDropped && socket.bound?.address == own.v4 {
             if address.isV4 || socket.family == AF_INET6 { return own.v4 }
         }
+        // Of another command's it is not known that it is still there when the connection comes. So nobody may have the port
+        // on "any" beside it, by SO_REUSEPORT.
+        if isTakenOnAny(port) { return nil }
         func family(_ address: IPAddress) -> Int32 { listeningFamily(address, port) }
         if address == own.v6 || !address.isV4, family(own.v6) != 0 { return own.v6 }
         let dual = family(own.v4)
@@ -153,6 +156,11 @@ extension Broker {
             let length = Int32(address.bytes.count)
             return cbroker_find_listener(diagnosis.number, address.bytes, length, Int32(port), &isExact) != 0
         }
+    }
+
+    private func isTakenOnAny(_ port: UInt16) -> Bool {
+        var isExact: Int32 = 0
+        return cbroker_find_listener(diagnosis.number, IPAddress.nobodys.bytes, 4, Int32(port), &isExact) > 0
     }
 
     private func isHeld(_ socket: BrokeredSocket) -> Bool {

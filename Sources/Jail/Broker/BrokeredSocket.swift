@@ -65,6 +65,8 @@ final class BrokeredSocket {
     /// Whether it has an address.
     var isNamed: Bool { cbroker_has_name(descriptor) == 1 }
     var isInternet: Bool { family != AF_UNIX }
+    /// UDP-Lite has ports of its own.
+    var isLite: Bool { proto == 136 }
     var isDatagram: Bool { type == SocketType.datagram }
     var isStream: Bool { type == SocketType.stream }
     var isNonBlocking: Bool { fcntl(descriptor, F_GETFL) & O_NONBLOCK != 0 }

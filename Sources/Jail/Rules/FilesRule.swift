@@ -4,9 +4,8 @@ import LinuxSystem
 
 /// The command sees the programs, its project, its home and its temporary folder, and nothing else.
 ///
-/// Read-write: project (in TACTICAL; read and execute in STRATEGIC), home, tmp. Besides what the request
-/// names and what `JailGrants` lists, to read and execute. Everything
-/// else — the checkpoints, the secrets, other users' files — cannot be opened, made, removed, renamed or cut.
+/// Read-write: project (in TACTICAL; read and execute in STRATEGIC), home, tmp. Read and execute: the request's tools.
+/// Besides what `JailGrants` lists. Everything else — the checkpoints, the secrets, other users' files — cannot be opened, made, removed, renamed or cut.
 ///
 /// Not closed, because Landlock has no hook there: stat, chmod, chown, utime, setxattr and inotify on a path outside,
 /// within what the file modes allow.

@@ -8,14 +8,18 @@ import Glibc
 /// The broker decides (`Broker`): socket, connect, bind and listen wait for its answer. Landlock refuses the command
 /// every TCP connection and address all the same, and has no grants: only the broker, outside of that domain, connects.
 /// seccomp closes what goes round both: TCP fast open, which connects without connect(2), and a listener of the
-/// command's own, which could answer in the broker's place once that has gone. Of netlink there
-/// is what lists interfaces, addresses and routes (NETLINK_ROUTE): to change them takes CAP_NET_ADMIN, which no command has,
-/// and to send to another process's netlink socket too (net/netlink/af_netlink.c, netlink_sendmsg).
+/// command's own, which could answer in the broker's place once that has gone; what binds a socket to a device, so that it
+/// no longer takes what comes to its address; and what joins a multicast group. Of netlink there is what lists interfaces,
+/// addresses and routes (NETLINK_ROUTE): to change them takes CAP_NET_ADMIN, which no command has, and to send to another
+/// process's netlink socket too (net/netlink/af_netlink.c, netlink_sendmsg). The sockets of datagrams cannot send
+/// (`Broker.mute`).
 package struct NetworkRule: JailRule {
     package let name = "network"
 
     /// MSG_FASTOPEN (linux/socket.h).
     private static let fastOpen: UInt32 = 0x2000_0000
+    /// SO_BINDTODEVICE, SO_BINDTOIFINDEX (asm-generic/socket.h).
+    private static let devices: [UInt32] = [25, 62]
     /// IP_UNBLOCK_SOURCE, IP_BLOCK_SOURCE, IP_ADD_MEMBERSHIP, IP_ADD_SOURCE_MEMBERSHIP, IP_MSFILTER, MCAST_JOIN_GROUP,
     /// MCAST_BLOCK_SOURCE, MCAST_UNBLOCK_SOURCE, MCAST_JOIN_SOURCE_GROUP, MCAST_MSFILTER (linux/in.h).
     private static let joinsV4: [UInt32] = [35, 37, 38, 39, 41, 42, 43, 44, 46, 48]
@@ -56,8 +60,9 @@ package struct NetworkRule: JailRule {
             plan.refuse(call, unless: [CallRule.Exception(DatagramNumbers.lacks(argument: 0))], with: .brokered)
         }
         // Who joins a group tells the network of it (IGMP, MLD), with an address of his choice.
-        for (level, options) in [(Int32(IPPROTO_IP), Self.joinsV4), (Int32(IPPROTO_IPV6), Self.joinsV6)]
-        where request.network != .open {
+        for (level, options) in [
+            (SOL_SOCKET, Self.devices), (Int32(IPPROTO_IP), Self.joinsV4), (Int32(IPPROTO_IPV6), Self.joinsV6),
+        ] where request.network != .open {
             var others = CallRule.Exception()
             others.tests = options.map { .argument(2, isNot: $0) }
             plan.refuse(
